@@ -1,0 +1,1 @@
+"""Change Keras models from a reviewed YAML file."""

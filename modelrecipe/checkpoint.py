@@ -1,0 +1,85 @@
+"""`Checkpoint`: a model as a document, that is its graph, its weights, and where both came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modelrecipe.graph import Layer, Located, walk
+from modelrecipe.weights import Tensor, Weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The file a checkpoint was read from.
+
+    Args:
+        path: the file.
+        format: name of the format room that read it: `keras_zip`, `hdf5`.
+        writer: what wrote it, as `Keras 3.15.1`.
+        compile_config: loss, metrics and optimizer as stored; None for a model that was not compiled.
+        has_optimizer_state: whether the optimizer's variables are stored.
+        assets: names of further members that belong to layers (vocabularies), as `layers/text_vectorization/...`.
+        asset_layers: those that each layer key owns: member name to the path below the layer's own folder.
+    """
+
+    path: Path
+    format: str
+    writer: str | None = None
+    compile_config: Mapping[str, Any] | None = None
+    has_optimizer_state: bool = False
+    assets: tuple[str, ...] = ()
+    asset_layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A model as a document. A step takes one and gives back the edited one.
+
+    Args:
+        model: the outermost model; its `graph` is None for a subclassed model, which is one opaque node.
+        weights: lazy tensors under the key of each layer.
+        origin: the file; None for a model that was never on disk.
+        is_restructured: whether an edit changed wiring or classes since the origin was read, so that Keras has to
+            build the graph before it can be written.
+        inner: for an opaque model, the layers that its weight file shows: path to the keys under which their tensors
+            stand.
+    """
+
+    model: Layer
+    weights: Weights
+    origin: Origin | None = None
+    is_restructured: bool = False
+    inner: tuple[Located, ...] = ()
+
+    @property
+    def is_opaque(self) -> bool:
+        """Whether the file lists no layers, so that only weights and the model's own flag can be edited."""
+        return self.model.graph is None
+
+    def layers(self) -> Iterable[Located]:
+        """Every layer with its path, nested ones after the model that holds them."""
+        return self.inner if self.is_opaque else walk(self.model)
+
+    def tensors(self, located: Located) -> tuple[Tensor, ...]:
+        """The tensors of one layer; for a nested model, those of all layers inside."""
+        if located.layer.graph is None:
+            return self.weights.of(located.layer.key)
+        return tuple(tensor for inner in walk(located.layer) for tensor in self.weights.of(inner.layer.key))
+
+    def parameters(self) -> int | None:
+        """How many numbers all layers hold; None when only Keras can tell. A shared layer counts once."""
+        if self.is_opaque:
+            return self.weights.total()
+        keys = {located.layer.key for located in self.layers()}
+        return self.weights.total(sorted(keys & set(self.weights)))
+
+    def trainable_parameters(self) -> int | None:
+        """How many of them training would change: of layers that are not frozen, without statistics."""
+        counted: dict[str, tuple[Tensor, ...]] = {}
+        for located in self.layers():
+            if located.layer.graph is None and located.is_effectively_trainable:
+                counted[located.layer.key] = tuple(t for t in self.weights.of(located.layer.key) if t.is_trainable)
+        return Weights(counted).total()

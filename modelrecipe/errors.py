@@ -1,0 +1,184 @@
+"""What can go wrong, where it stands in the recipe, and what to write instead.
+
+Every refusal is a `RecipeError`. Rooms further up raise it without knowing YAML; the runner adds the place. This
+room knows neither YAML nor Keras, and prints nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A spot in a text file: where a problem begins and how many characters to underline.
+
+    Args:
+        file: the file as the user wrote it.
+        line: counted from 1.
+        column: counted from 1.
+        length: characters to underline; at least 1.
+        text: the whole source line, without its line end.
+    """
+
+    file: str
+    line: int
+    column: int
+    length: int = 1
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def excerpt(self) -> str:
+        """The source line with its number, and carets under the spot."""
+        number = str(self.line)
+        text = self.text.expandtabs(1)
+        start = self.column - 1
+        shown, offset = _window(text, start)
+        length = max(1, min(self.length, len(shown) - (start - offset)))
+        return f"  {number} | {shown}\n  {' ' * len(number)} | {' ' * (start - offset)}{'^' * length}"
+
+
+def _window(text: str, start: int, width: int = 72) -> tuple[str, int]:
+    """Cut a long line to the part around `start`, so that it fits a terminal of 80 columns."""
+    if len(text) <= width:
+        return text, 0
+    offset = max(0, min(start - width // 2, len(text) - width))
+    return text[offset : offset + width], offset
+
+
+class RecipeError(Exception):
+    """Something that the user can mend.
+
+    Args:
+        message: subject first, actual then expected, names in quotes, no full stop.
+        hint: what to write or do instead.
+        key: the dotted key inside the step, as `replace.layers`, where it is known.
+        place: where in the recipe it stands; the runner fills it in.
+        at: keys below the step's own value that lead to the culprit, as `("layers", "type")`.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        key: str | None = None,
+        place: Place | None = None,
+        at: Sequence[str | int] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.key = key
+        self.place = place
+        self.at = tuple(at)
+
+    def __str__(self) -> str:
+        head = ": ".join(part for part in (str(self.place or ""), self.key or "", self.message) if part)
+        if self.hint:
+            head += f"; {self.hint}"
+        return f"{head}\n{self.place.excerpt()}" if self.place and self.place.text else head
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as plain data, for `--json`."""
+        place = self.place
+        return {
+            "error": type(self).__name__,
+            "message": self.message,
+            "hint": self.hint,
+            "key": self.key,
+            "file": place.file if place else None,
+            "line": place.line if place else None,
+            "column": place.column if place else None,
+            "exit_code": self.exit_code,
+        }
+
+
+class UsageError(RecipeError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class LanguageError(RecipeError):
+    """The recipe's text is wrong: YAML, keys, types, variables, step parameters."""
+
+    exit_code = 3
+
+
+class SelectorError(RecipeError):
+    """A selector matched nothing, or not as many layers as `expect` says."""
+
+    exit_code = 4
+
+
+class CheckError(RecipeError):
+    """A `check` step found something else than it demands."""
+
+    exit_code = 5
+
+
+class ProofError(RecipeError):
+    """After the run, something that no step named is not bit-identical."""
+
+    exit_code = 5
+
+
+class LockError(RecipeError):
+    """`run --locked` found that an input, the recipe, a match or an output drifted."""
+
+    exit_code = 5
+
+
+class FileError(RecipeError):
+    """A file cannot be read or written, or is not what its place asks for."""
+
+
+class EditError(RecipeError):
+    """A step cannot do what it says to this model."""
+
+    exit_code = 3
+
+
+class BuildError(RecipeError):
+    """Keras cannot build the edited graph; names the layers and shapes at the break."""
+
+
+class Problems(RecipeError):
+    """Several problems of one recipe, sorted by where they stand; at least one."""
+
+    def __init__(self, problems: Iterable[RecipeError]) -> None:
+        found = list(problems)
+        self.problems = sorted(found, key=lambda problem: problem.place or Place("", 0, 0))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # of the gravest kind: text before selectors before checks
+        """The exit code of what fails first: text, then selectors, then all else."""
+        codes = {problem.exit_code for problem in self.problems}
+        return next(code for code in (3, 4, 2, 5, 1) if code in codes)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """A hint naming the nearest of `known`, or None where nothing is near.
+
+    Example:
+        >>> did_you_mean("typ", ["type", "name"])
+        "did you mean 'type'?"
+    """
+    nearest = nearest_names(word, known, most=1)
+    return f"did you mean '{nearest[0]}'?" if nearest else None
+
+
+def nearest_names(word: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Up to `most` names of `known` that resemble `word`, the best first; letter case is forgiven."""
+    by_lower = {name.lower(): name for name in reversed(list(known))}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=most, cutoff=0.6)
+    return [by_lower[name] for name in found]

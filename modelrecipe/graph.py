@@ -1,0 +1,268 @@
+"""The typed portrait of a Keras model: layers, their calls, and the tensors that flow between them.
+
+All values are frozen: an edit gives back a new model and leaves the old one as it was. This room knows the shape of a
+functional graph but neither files nor Keras; `keras_config` translates Keras' JSON, `rewire` edits.
+
+A model is itself a `Layer` whose `graph` is not None, so a nested model and the outermost one are the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Shape = tuple[int | None, ...]
+Kind = Literal["functional", "sequential"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorRef:
+    """One symbolic tensor: output number `index` of call number `call` of the layer `layer`.
+
+    Args:
+        layer: the producing layer's name, within the same graph.
+        call: which call of that layer, counted from 0 in the order of `Layer.calls`.
+        index: which of the call's output tensors.
+        shape: as recorded in the file, `(None, 4)` with None for unknown sizes; None where nothing is recorded.
+        dtype: as recorded in the file.
+        facts: whatever else Keras recorded about the tensor.
+    """
+
+    layer: str
+    call: int = 0
+    index: int = 0
+    shape: Shape | None = field(default=None, compare=False)
+    dtype: str | None = field(default=None, compare=False)
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What identifies the tensor inside its graph."""
+        return (self.layer, self.call, self.index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call of a layer: positional and keyword arguments, with a `TensorRef` at each place of a tensor.
+
+    Args:
+        args: positional arguments, nested lists and mappings of JSON values and `TensorRef`.
+        kwargs: keyword arguments, likewise.
+        form: how the file writes calls: `keras3` (args and kwargs) or `legacy` (lists of Keras 1 and 2).
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    form: Literal["keras3", "legacy"] = "keras3"
+
+    def refs(self) -> list[TensorRef]:
+        """Every tensor the call takes, positional ones first."""
+        return [*iter_refs(self.args), *iter_refs(self.kwargs)]
+
+    def map(self, function: Callable[[TensorRef], Any]) -> Call:
+        """The same call with every tensor put through `function`."""
+        return replace(self, args=map_refs(self.args, function), kwargs=map_refs(self.kwargs, function))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A layer, a bare operation, or a whole model.
+
+    Args:
+        name: unique within its graph.
+        class_name: `Dense`, `Functional`, or an operation's `Add`.
+        module: where Keras finds the class (`keras.layers`, `keras.src.ops.numpy`); None in old files.
+        registered_name: `package>Class` of a custom class, else None.
+        config: constructor arguments as Keras serialises them; a nested model's layers are in `graph` instead.
+        build_config: what Keras recorded of the shapes that the layer was built for.
+        calls: in the order of the file; empty for an InputLayer.
+        graph: the inside of a Functional or Sequential model, else None.
+        key: identity. For a layer of a file, its path in that file, kept when it is renamed; a new layer's
+            starts with `+`. Weights hang on this key. Two places of one shared object have one key.
+        extra: further entries of the serialised layer.
+    """
+
+    name: str
+    class_name: str
+    module: str | None = "keras.layers"
+    registered_name: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    build_config: Mapping[str, Any] | None = None
+    calls: tuple[Call, ...] = ()
+    graph: Graph | None = None
+    key: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether a step made the layer, so that no file holds weights under its key."""
+        return self.key.startswith("+")
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is the entry of a graph."""
+        return self.class_name == "InputLayer"
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether it is a bare operation of `keras.ops`, without weights or flags."""
+        return self.module is not None and self.module.startswith("keras.src.ops")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is called more than once."""
+        return len(self.calls) > 1
+
+    @property
+    def kind_name(self) -> str:
+        """The class as a recipe names it: `Dense`, `ops.Add`, `package>Layer`."""
+        if self.is_operation:
+            return f"ops.{self.class_name}"
+        return self.registered_name or self.class_name if self.registered_name != self.class_name else self.class_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """The inside of a model: its layers in the file's order, and which tensors enter and leave.
+
+    Args:
+        kind: how Keras writes it. A Sequential model's chain is spelt out as calls like any other.
+        layers: topological enough for Keras: every tensor is made before it is used, for some order of calls.
+        inputs: `TensorRef`, or a nested list/mapping of them, as the caller passes the inputs.
+        outputs: likewise.
+        implicit_input: the InputLayer of a Sequential model that its file does not list.
+    """
+
+    kind: Kind
+    layers: tuple[Layer, ...]
+    inputs: Any
+    outputs: Any
+    implicit_input: bool = False
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name; KeyError where there is none."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
+
+    def consumers(self, name: str) -> list[tuple[Layer, int]]:
+        """Every (layer, call number) that takes a tensor of the layer `name`, in order."""
+        return [
+            (layer, number)
+            for layer in self.layers
+            for number, call in enumerate(layer.calls)
+            if any(ref.layer == name for ref in call.refs())
+        ]
+
+    def is_output(self, name: str) -> bool:
+        """Whether a tensor of the layer `name` leaves the graph."""
+        return any(ref.layer == name for ref in iter_refs(self.outputs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """A layer with where it stands.
+
+    Args:
+        path: names from the outermost model inwards, joined by `/`.
+        layer: the layer itself.
+        parents: the models around it, the outermost first; the first one is the whole model.
+    """
+
+    path: str
+    layer: Layer
+    parents: tuple[Layer, ...]
+
+    @property
+    def is_effectively_trainable(self) -> bool:
+        """Its flag and the flags of every model around it: a frozen parent masks its children."""
+        return all(is_trainable(layer) for layer in (*self.parents, self.layer))
+
+
+def iter_refs(structure: Any) -> Iterator[TensorRef]:
+    """Every `TensorRef` in nested lists, tuples and mappings, in order."""
+    if isinstance(structure, TensorRef):
+        yield structure
+    elif isinstance(structure, Mapping):
+        for value in structure.values():
+            yield from iter_refs(value)
+    elif isinstance(structure, list | tuple):
+        for value in structure:
+            yield from iter_refs(value)
+
+
+def map_refs(structure: Any, function: Callable[[TensorRef], Any]) -> Any:
+    """The same structure with every `TensorRef` put through `function`; all else as it was."""
+    if isinstance(structure, TensorRef):
+        return function(structure)
+    if isinstance(structure, Mapping):
+        return {key: map_refs(value, function) for key, value in structure.items()}
+    if isinstance(structure, tuple):
+        return tuple(map_refs(value, function) for value in structure)
+    if isinstance(structure, list):
+        return [map_refs(value, function) for value in structure]
+    return structure
+
+
+def is_trainable(layer: Layer) -> bool:
+    """The layer's own flag; True where its class has none."""
+    return bool(layer.config.get("trainable", True))
+
+
+def walk(model: Layer) -> Iterator[Located]:
+    """Every layer inside `model`, nested ones after the model that holds them, in the file's order."""
+    yield from _walk(model, (model,), "")
+
+
+def _walk(model: Layer, parents: tuple[Layer, ...], prefix: str) -> Iterator[Located]:
+    if model.graph is None:
+        return
+    for layer in model.graph.layers:
+        path = prefix + layer.name
+        yield Located(path=path, layer=layer, parents=parents)
+        yield from _walk(layer, (*parents, layer), f"{path}/")
+
+
+def locate(model: Layer, path: str) -> Located:
+    """The layer at `path`; KeyError where there is none."""
+    for located in walk(model):
+        if located.path == path:
+            return located
+    raise KeyError(path)
+
+
+def update_layers(model: Layer, changed: Mapping[str, Callable[[Layer], Layer]]) -> Layer:
+    """Put the layers at the paths of `changed` through their functions, however deep they stand.
+
+    Every copy of a layer that is shared between graphs (one key) is changed alike. Wiring is not touched: use
+    `rewire` where names or calls change.
+    """
+    keys = {located.path: located.layer.key for located in walk(model)}
+    return _update(model, {keys[path]: function for path, function in changed.items()})
+
+
+def _update(model: Layer, changed: Mapping[str, Callable[[Layer], Layer]]) -> Layer:
+    if model.graph is None:
+        return model
+    layers: list[Layer] = []
+    for layer in model.graph.layers:
+        inner = _update(layer, changed)
+        function = changed.get(layer.key)
+        layers.append(function(inner) if function else inner)
+    if all(new is old for new, old in zip(layers, model.graph.layers, strict=True)):
+        return model
+    return replace(model, graph=replace(model.graph, layers=tuple(layers)))
+
+
+def update_graph(model: Layer, path: str, function: Callable[[Graph], Graph]) -> Layer:
+    """Put the graph of the model at `path` ("" is the outermost) through `function`."""
+    if path == "":
+        if model.graph is None:
+            raise KeyError(path)
+        return replace(model, graph=function(model.graph))
+    return update_layers(
+        model,
+        {path: lambda layer: replace(layer, graph=function(layer.graph)) if layer.graph else layer},
+    )

@@ -1,0 +1,135 @@
+"""Named, lazy tensors: what a model file holds beside its architecture.
+
+A `Tensor` knows its name, shape and type, and reads its numbers only when asked. Edits are functions that wait until
+then. This room knows neither file formats nor Keras.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """One variable of a layer.
+
+    Args:
+        name: within its layer: `kernel`, or `query/kernel` for a variable of an inner layer.
+        slot: where the file keeps it, relative to its layer: `vars/0` and `query_dense/vars/0` in Keras 3 files, the
+            recorded weight name in old HDF5 files. The live model is filled by it.
+        shape: sizes; None for a new variable whose size only Keras can tell.
+        dtype: as Keras names it (`float32`, `bfloat16`); None likewise.
+        is_trainable: whether gradient descent may change it; False for moving statistics and random state.
+        source: reads the stored numbers; None for a new variable, which Keras initialises.
+        edits: functions that are applied to the numbers in order, each keeping shape and dtype.
+    """
+
+    name: str
+    slot: str
+    shape: tuple[int, ...] | None
+    dtype: str | None
+    is_trainable: bool = True
+    source: Callable[[], NDArray[np.generic]] | None = field(default=None, compare=False, repr=False)
+    edits: tuple[Callable[[NDArray[np.generic]], NDArray[np.generic]], ...] = field(default=(), repr=False)
+
+    @property
+    def size(self) -> int | None:
+        """How many numbers it holds; None where the shape is not known yet."""
+        return None if self.shape is None else int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the numbers will differ from the stored ones."""
+        return bool(self.edits)
+
+    def map(self, function: Callable[[NDArray[np.generic]], NDArray[np.generic]]) -> Tensor:
+        """The same variable with `function` applied to its numbers when they are read."""
+        return replace(self, edits=(*self.edits, function))
+
+    def edited(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """`values` after all edits, in the type they came in."""
+        for edit in self.edits:
+            values = np.asarray(edit(values)).astype(values.dtype, copy=False)
+        return values
+
+    def read(self) -> NDArray[np.generic]:
+        """The numbers, edits included.
+
+        Raises:
+            ValueError: the variable is new, so only the live model holds its numbers.
+        """
+        if self.source is None:
+            raise ValueError(f"'{self.name}' is new and has no stored numbers")
+        return self.edited(self.source())
+
+    def digest(self) -> str:
+        """SHA-256 over type, shape and bytes of the numbers, edits included."""
+        return digest_array(self.read(), self.dtype)
+
+
+def digest_array(values: NDArray[np.generic], dtype: str | None = None) -> str:
+    """SHA-256 over type, shape and the bytes in row-major order."""
+    hasher = hashlib.sha256(f"{dtype or values.dtype}{list(values.shape)}".encode())
+    hasher.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return hasher.hexdigest()
+
+
+@dataclass(frozen=True)
+class Weights(Mapping[str, tuple[Tensor, ...]]):
+    """The tensors of each layer, under the layer's key (`Layer.key`), in the order of the file."""
+
+    tensors: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> tuple[Tensor, ...]:
+        return self.tensors[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def of(self, key: str) -> tuple[Tensor, ...]:
+        """The tensors of a layer; none where it has no variables."""
+        return self.tensors.get(key, ())
+
+    def having(self, key: str, tensors: Iterable[Tensor]) -> Weights:
+        """The same weights with those of one layer replaced."""
+        return Weights({**self.tensors, key: tuple(tensors)})
+
+    def without(self, keys: Iterable[str]) -> Weights:
+        """The same weights without the named layers."""
+        dropped = set(keys)
+        return Weights({key: tensors for key, tensors in self.tensors.items() if key not in dropped})
+
+    def total(self, keys: Iterable[str] | None = None) -> int | None:
+        """How many numbers the layers hold together; None when a size is not known yet."""
+        sizes = [tensor.size for key in (self if keys is None else keys) for tensor in self.of(key)]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "kernel": ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel", "embeddings", "_kernel"),
+    "bias": ("bias",),
+    "gamma": ("gamma", "scale"),
+    "beta": ("beta",),
+    "moving_statistics": ("moving_mean", "moving_variance"),
+}
+
+
+def matches_weight(tensor: Tensor, pattern: str) -> bool:
+    """Whether `pattern` names the variable: its name, its last component, or a glob over either.
+
+    Example:
+        `kernel` names `kernel` and `query/kernel`; `query/*` names `query/kernel` and `query/bias`.
+    """
+    return fnmatchcase(tensor.name, pattern) or fnmatchcase(tensor.name.rpartition("/")[2], pattern)
