@@ -54,6 +54,11 @@ class Checkpoint:
     is_restructured: bool = False
     inner: tuple[Located, ...] = ()
 
+    @classmethod
+    def nothing(cls) -> Checkpoint:
+        """What the first `load` is given."""
+        return cls(model=Layer(name="", class_name=""), weights=Weights())
+
     @property
     def is_opaque(self) -> bool:
         """Whether the file lists no layers, so that only weights and the model's own flag can be edited."""

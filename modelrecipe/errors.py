@@ -60,6 +60,7 @@ class RecipeError(Exception):
         key: the dotted key inside the step, as `replace.layers`, where it is known.
         place: where in the recipe it stands; the runner fills it in.
         at: keys below the step's own value that lead to the culprit, as `("layers", "type")`.
+        layer: key of the layer at fault, so that the runner can find the step that made it so.
     """
 
     exit_code: ClassVar[int] = 1
@@ -72,6 +73,7 @@ class RecipeError(Exception):
         key: str | None = None,
         place: Place | None = None,
         at: Sequence[str | int] = (),
+        layer: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -79,6 +81,7 @@ class RecipeError(Exception):
         self.key = key
         self.place = place
         self.at = tuple(at)
+        self.layer = layer
 
     def __str__(self) -> str:
         head = ": ".join(part for part in (str(self.place or ""), self.key or "", self.message) if part)

@@ -47,6 +47,11 @@ class Tensor:
         return None if self.shape is None else int(np.prod(self.shape, dtype=np.int64))
 
     @property
+    def is_random_state(self) -> bool:
+        """Whether it is the state of a random generator (of Dropout and its like), which Keras counts as no parameter."""
+        return "seed_generator" in self.slot or self.name.endswith("seed_generator_state")
+
+    @property
     def is_edited(self) -> bool:
         """Whether the numbers will differ from the stored ones."""
         return bool(self.edits)
@@ -113,17 +118,13 @@ class Weights(Mapping[str, tuple[Tensor, ...]]):
 
     def total(self, keys: Iterable[str] | None = None) -> int | None:
         """How many numbers the layers hold together; None when a size is not known yet."""
-        sizes = [tensor.size for key in (self if keys is None else keys) for tensor in self.of(key)]
+        sizes = [
+            tensor.size
+            for key in (self if keys is None else keys)
+            for tensor in self.of(key)
+            if not tensor.is_random_state
+        ]
         return None if None in sizes else sum(size for size in sizes if size is not None)
-
-
-ROLES: Mapping[str, tuple[str, ...]] = {
-    "kernel": ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel", "embeddings", "_kernel"),
-    "bias": ("bias",),
-    "gamma": ("gamma", "scale"),
-    "beta": ("beta",),
-    "moving_statistics": ("moving_mean", "moving_variance"),
-}
 
 
 def matches_weight(tensor: Tensor, pattern: str) -> bool:

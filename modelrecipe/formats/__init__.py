@@ -1,0 +1,120 @@
+"""Model files: recognise them by content, read them as documents, and write edited documents in the same layout.
+
+One file per container; none of them needs Keras. What has no layout to keep (a restructured graph, another container)
+is written by Keras, elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelrecipe.errors import FileError, did_you_mean
+from modelrecipe.files import cannot_read
+from modelrecipe.formats import hdf5, hdf5_writing, keras_zip, keras_zip_writing
+from modelrecipe.formats.extent import Extent
+from modelrecipe.formats.hdf5_tensors import open_hdf5, read_tree
+from modelrecipe.formats.keras_groups import OPTIMIZER, bind
+from modelrecipe.graph import Layer
+from modelrecipe.weights import Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from modelrecipe.checkpoint import Checkpoint
+
+_ZIP = b"PK"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_NAMES = {"keras": "a Keras zip", "h5": "HDF5"}
+_READERS: Mapping[str, Callable[[Path], Checkpoint]] = {"keras": keras_zip.read, "h5": hdf5.read}
+_REWRITERS: Mapping[tuple[str, str], Callable[[Checkpoint, Path, Path], None]] = {
+    ("keras_zip", "keras"): keras_zip_writing.rewrite,
+    ("keras_zip", "weights_h5"): keras_zip_writing.rewrite_weights,
+    ("hdf5", "h5"): hdf5_writing.rewrite,
+}
+
+FORMATS = ("keras", "h5", "weights_h5")
+"""What a recipe may write: a whole model as a zip or as HDF5, or the weights alone."""
+
+
+def read_checkpoint(path: Path, format: str | None = None) -> Checkpoint:
+    """The model in a file, as a document: headers are read now, numbers when they are asked for.
+
+    Args:
+        path: the file. Its suffix says nothing; its content does.
+        format: `keras` or `h5`, where the content is not to decide.
+
+    Raises:
+        FileError: the file is missing, damaged, unsafe, or no whole Keras model.
+    """
+    if format is not None and format not in _READERS:
+        known = ", ".join(f"'{name}'" for name in _READERS)
+        raise FileError(f"format '{format}' cannot be read; known are {known}", hint=did_you_mean(format, _READERS))
+    found = _sniff(path, is_decided=format is not None)
+    if format is not None and found not in (None, format):
+        raise FileError(f"'{path}' is {_NAMES[found]}, but '{format}' is asked for", hint="leave 'format' out")
+    return _READERS[format or found](path)
+
+
+def read_weights(path: Path, model: Layer) -> Weights:
+    """The tensors in a `.weights.h5` file of Keras 3, under the keys of the model that it belongs to.
+
+    Raises:
+        FileError: the file is damaged, or its groups do not fit the model.
+    """
+    extent = Extent.whole(path)
+    with open_hdf5(extent) as handle:
+        root = read_tree(handle, extent, skip=(OPTIMIZER,))
+    return bind(model, root).weights
+
+
+def _sniff(path: Path, *, is_decided: bool) -> str:
+    """The format that the first bytes tell."""
+    if path.is_dir():
+        raise _directory(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if not start:
+        raise FileError(f"'{path}' is empty")
+    if start.startswith(_ZIP):
+        return "keras"
+    if start == _HDF5:
+        return "h5"
+    raise FileError(f"'{path}' is neither a Keras zip nor HDF5; it begins with {start!r}")
+
+
+def _directory(path: Path) -> FileError:
+    if (path / "saved_model.pb").exists():
+        return FileError(
+            f"'{path}' is a directory with a TensorFlow SavedModel, which is not read",
+            hint="save the model as '.keras' with Keras",
+        )
+    if (path / keras_zip.CONFIG).exists():
+        return FileError(
+            f"'{path}' is a directory with an unzipped Keras model", hint="zip its content without compression"
+        )
+    return FileError(f"'{path}' is a directory, not a model file")
+
+
+def can_rewrite(checkpoint: Checkpoint, format: str) -> bool:
+    """Whether `rewrite` can write the checkpoint: its wiring is that of the file it came from, of a kin format."""
+    origin = checkpoint.origin
+    return origin is not None and not checkpoint.is_restructured and (origin.format, format) in _REWRITERS
+
+
+def rewrite(checkpoint: Checkpoint, target: Path, format: str) -> None:
+    """Write the checkpoint in the layout of the file it was read from; holds one tensor in memory at a time.
+
+    Everything that no step edited is copied byte for byte. The file at `target` is written in place: wrap the call in
+    `atomic_output`, and do not name the origin itself.
+
+    Raises:
+        FileError: the origin changed since it was read, is damaged, or `can_rewrite` says no.
+    """
+    origin = checkpoint.origin
+    if origin is None or not can_rewrite(checkpoint, format):
+        raise FileError(f"the model cannot be written as '{format}' without building it first")
+    _REWRITERS[origin.format, format](checkpoint, origin.path, target)

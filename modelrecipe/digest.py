@@ -1,0 +1,73 @@
+"""Digests of content: two saves of one model differ as files (dates inside), their architecture and numbers do not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.graph import walk
+from modelrecipe.keras_config import write_model
+from modelrecipe.weights import Tensor
+
+# What Keras numbers anew at every save, or derives from the rest; shapes only where they describe a tensor in a call.
+_VOLATILE = ("shared_object_id", "build_config", "compile_config", "build_input_shape")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContentDigest:
+    """SHA-256 of a model's two halves."""
+
+    architecture: str
+    weights: str
+
+
+class TensorDigests:
+    """Digest of each tensor, computed once per stored tensor and per edit; a cache for the time of one run."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, tuple[int, ...]], tuple[Tensor, str]] = {}
+
+    def of(self, tensor: Tensor) -> str:
+        """SHA-256 of the numbers, edits included."""
+        key = (id(tensor.source), tuple(id(edit) for edit in tensor.edits))
+        if key not in self._known:
+            self._known[key] = (tensor, tensor.digest())
+        return self._known[key][1]
+
+
+def architecture_digest(checkpoint: Checkpoint) -> str:
+    """SHA-256 of the configuration that Keras reads, without what changes from save to save."""
+    return hashlib.sha256(json.dumps(_stable(write_model(checkpoint.model)), sort_keys=True).encode()).hexdigest()
+
+
+def _stable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if value.get("class_name") == "__keras_tensor__":
+            return value["config"]["keras_history"]
+        return {key: _stable(item) for key, item in value.items() if key not in _VOLATILE}
+    return [_stable(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def content_digest(checkpoint: Checkpoint, digests: TensorDigests) -> ContentDigest:
+    """Digests of architecture and numbers; the order of layers in the file does not matter."""
+    lines = sorted(
+        f"{path}/{tensor.name} {digests.of(tensor)}" for path, tensors in named_tensors(checkpoint) for tensor in tensors
+    )
+    return ContentDigest(
+        architecture=architecture_digest(checkpoint), weights=hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    )
+
+
+def named_tensors(checkpoint: Checkpoint) -> list[tuple[str, tuple[Tensor, ...]]]:
+    """The tensors of every leaf layer under its path; a shared layer once, under the first."""
+    if checkpoint.is_opaque:
+        return [(key, checkpoint.weights[key]) for key in checkpoint.weights]
+    found: dict[str, tuple[str, tuple[Tensor, ...]]] = {}
+    for located in walk(checkpoint.model):
+        if located.layer.key not in found and checkpoint.weights.of(located.layer.key):
+            found[located.layer.key] = (located.path, checkpoint.weights.of(located.layer.key))
+    return list(found.values())

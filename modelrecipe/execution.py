@@ -1,0 +1,166 @@
+"""Goes through the steps of a recipe on a bench; plan and run differ in the bench alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from modelrecipe.bench import NeedsKeras, Record, WorkBench, culprit_of
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.errors import BuildError, LanguageError, Problems, RecipeError
+from modelrecipe.graph import iter_refs
+from modelrecipe.outcome import Signature, StepOutcome, Totals
+from modelrecipe.propagate import end_shapes
+from modelrecipe.recipe import Recipe, RecipeStep
+from modelrecipe.step import Change, Touch
+
+_RESHAPES = Touch.STRUCTURE | Touch.NAMES | Touch.LIVE
+
+
+class Execution:
+    """One pass over a recipe.
+
+    Args:
+        recipe: what to do.
+        bench: what to do it with.
+    """
+
+    def __init__(self, recipe: Recipe, bench: WorkBench) -> None:
+        self.recipe = recipe
+        self.bench = bench
+        self.checkpoint: Checkpoint | None = bench.given
+        self.before: Totals | None = totals(bench.given) if bench.given is not None else None
+        self.outcomes: list[StepOutcome] = []
+
+    def run(self) -> None:
+        """Apply every step.
+
+        Raises:
+            Problems: what a step refused, with its place; later steps are still tried where the refusing one would
+                not have changed what they see.
+        """
+        found: list[RecipeError] = []
+        for number, item in enumerate(self.recipe.steps, start=1):
+            try:
+                self._step(number, item)
+            except NeedsKeras as needs:
+                self.outcomes += self._unknown(number, item, needs)
+                break
+            except RecipeError as error:
+                found.append(self._placed(error, number, item))
+                if item.step.touches & _RESHAPES or self.checkpoint is None or not self.bench.is_dry:
+                    break
+        if found:
+            raise found[0] if len(found) == 1 else Problems(found)
+
+    def _step(self, number: int, item: RecipeStep) -> None:
+        bench = self.bench
+        bench.folder, bench.record_of_step = item.folder, Record()
+        begun = time.perf_counter()
+        if self.checkpoint is None and item.word != "load":
+            raise LanguageError(f"there is no model yet for '{item.word}'", hint="begin the recipe with '- load: ...'")
+        # `load` takes no notice of what it is given; the first one is given nothing.
+        current = self.checkpoint if self.checkpoint is not None else Checkpoint.nothing()
+        self.checkpoint = item.step.apply(current, bench)
+        if self.before is None:
+            self.before = totals(self.checkpoint)
+        self._check_touches(item, bench.record_of_step)
+        record = bench.record_of_step
+        self.outcomes.append(
+            StepOutcome(
+                number=number,
+                word=item.word,
+                id=item.id,
+                description=item.description,
+                place=_place(item),
+                target=target_of(item),
+                matched=tuple(record.matched),
+                changes=tuple(record.changes),
+                notes=tuple(record.notes),
+                parameters=self.checkpoint.parameters(),
+                seconds=time.perf_counter() - begun,
+            )
+        )
+
+    def _check_touches(self, item: RecipeStep, record: Record) -> None:
+        """A step keeps the promise of its class."""
+        for change in record.changes:
+            allowed = item.step.touches
+            broken = (
+                (change.kind != "~" and not allowed & Touch.STRUCTURE)
+                or (change.flag and not allowed & (Touch.FLAGS | Touch.STRUCTURE))
+                or (change.weights and not allowed & (Touch.VALUES | Touch.STRUCTURE | Touch.LIVE))
+            )
+            if broken:
+                raise BuildError(f"the step '{item.word}' changed '{change.layer}' in a way that its class excludes")
+
+    def _placed(self, error: RecipeError, number: int, item: RecipeStep) -> RecipeError:
+        made: Sequence[Sequence[Change]] = [outcome.changes for outcome in self.outcomes]
+        culprit = culprit_of(error, [*made, self.bench.record_of_step.changes])
+        if culprit is not None and culprit < len(self.outcomes):
+            return self.recipe.steps[culprit].placed(error)
+        del number
+        return item.placed(error)
+
+    def _unknown(self, number: int, item: RecipeStep, needs: NeedsKeras) -> Iterator[StepOutcome]:
+        note = f"{needs.message}; {needs.hint}"
+        for offset, later in enumerate(self.recipe.steps[number - 1 :]):
+            yield StepOutcome(
+                number=number + offset,
+                word=later.word,
+                id=later.id,
+                description=later.description,
+                place=_place(later),
+                target=target_of(later),
+                notes=(note,) if later is item else (),
+                is_unknown=True,
+            )
+
+
+def _place(item: RecipeStep) -> str:
+    place = item.source.place(item.at)
+    return f"{place.file}:{place.line}"
+
+
+def target_of(item: RecipeStep) -> str:
+    """What a step is about, in a few words."""
+    data = item.data
+    if not isinstance(data, dict):
+        return str(data)
+    first = next((key for key in ("layers", "after", "before", "path", "application", "map") if key in data), None)
+    step = item.step
+    value = getattr(step, first, None) if first else None
+    if first == "application":
+        return f"keras.applications.{data['application']['name']}"
+    if first in ("after", "before"):
+        return f"{first} {value}"
+    return str(value).strip("'") if value is not None else ", ".join(str(key) for key in data)
+
+
+def totals(checkpoint: Checkpoint) -> Totals:
+    """Size and ends of a model as far as its document tells."""
+    graph = checkpoint.model.graph
+    if graph is None:
+        return Totals(
+            layers=len(list(checkpoint.layers())),
+            parameters=checkpoint.parameters(),
+            trainable=checkpoint.trainable_parameters(),
+        )
+    ends: list[tuple[Signature, ...]] = []
+    for structure, of_inputs in ((graph.inputs, True), (graph.outputs, False)):
+        shapes = end_shapes(graph, of_inputs=of_inputs)
+        refs = list(iter_refs(structure))
+        dtypes = [graph.layer(ref.layer).config.get("dtype") if of_inputs else None for ref in refs]
+        ends.append(
+            tuple(
+                Signature(name=ref.layer, shape=shape, dtype=dtype if isinstance(dtype, str) else None)
+                for ref, shape, dtype in zip(refs, shapes, dtypes, strict=True)
+            )
+        )
+    return Totals(
+        layers=sum(1 for _ in checkpoint.layers()),
+        parameters=checkpoint.parameters(),
+        trainable=checkpoint.trainable_parameters(),
+        inputs=ends[0],
+        outputs=ends[1],
+    )

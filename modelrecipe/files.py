@@ -1,0 +1,155 @@
+"""Files as a whole: read a text, and let an output appear whole or not at all.
+
+Turns what the operating system says into `FileError`. Knows nothing of recipes and of model formats.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelrecipe.errors import FileError, nearest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LONGEST_END = 60
+"""Characters of the target's name that a temporary name ends with; file systems limit names to 255 bytes."""
+
+
+@contextmanager
+def atomic_output(path: Path) -> Iterator[Path]:
+    """Write to the path it yields; `path` appears, whole and on disk, when the block ends without an error.
+
+    The temporary file stands beside `path` under a hidden name that ends like the target's. Where folders are missing
+    it stands in the nearest existing one, so that a failed run leaves none behind. A link is followed: the file that
+    it points to is replaced. Whatever ends the block early, an interrupt included, the target stays as it was.
+
+    Raises:
+        FileError: the target is a folder, a parent of it is a file, it may not be written, the disk is full, or the
+            block wrote nothing.
+    """
+    target = _real(path)
+    temporary = _nearest_folder(target) / f".{secrets.token_hex(4)}-{target.name[-_LONGEST_END:]}"
+    try:
+        _create(temporary)
+        yield temporary
+        _publish(temporary, target)
+    except OSError as error:
+        if error.errno in _NO_SPACE or _concerns(error, temporary, target):
+            raise cannot_write(path, error) from error
+        raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _real(path: Path) -> Path:
+    """The file that a link leads to; any other path as it is."""
+    try:
+        is_link = stat.S_ISLNK(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    target = path.resolve() if is_link else path
+    if target.is_dir():
+        raise FileError(f"'{path}' is a directory, so no file can be written there", hint="add a file name")
+    return target
+
+
+def _nearest_folder(target: Path) -> Path:
+    for folder in target.parents:
+        if folder.is_dir():
+            return folder
+        if folder.exists() or folder.is_symlink():
+            raise FileError(
+                f"'{target}' cannot be written: '{folder}' is not a directory", hint="choose another folder"
+            )
+    return Path.cwd()
+
+
+def _create(temporary: Path) -> None:
+    """Claim the name before any work is done, with the permissions that the user's mask gives."""
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    if not temporary.exists() or temporary.stat().st_size == 0:
+        raise FileError(f"nothing was written to '{target}'")
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary.replace(target)
+    if os.name == "posix":
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _concerns(error: OSError, *paths: Path) -> bool:
+    named = {error.filename, error.filename2}
+    return any(str(path) in named or path in named or str(path.parent) in named for path in paths)
+
+
+def read_text(path: Path, limit: int) -> str:
+    """The text of a UTF-8 file of at most `limit` bytes.
+
+    Raises:
+        FileError: the file is missing, a directory, unreadable, too large, or not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if len(content) > limit:
+        raise FileError(f"'{path}' is larger than {limit} bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FileError(f"'{path}' is not UTF-8: byte {error.start} is 0x{content[error.start]:02x}") from error
+
+
+def cannot_read(path: Path, error: OSError) -> FileError:
+    """What to say when the operating system refuses to read `path`."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return _missing(path)
+    if isinstance(error, IsADirectoryError):
+        return FileError(f"'{path}' is a directory, not a file")
+    if isinstance(error, PermissionError):
+        return FileError(f"'{path}' may not be read: permission denied")
+    return FileError(f"'{path}' cannot be read: {_reason(error)}")
+
+
+def cannot_write(path: Path, error: OSError) -> FileError:
+    """What to say when the operating system refuses to write `path`."""
+    if error.errno in _NO_SPACE:
+        return FileError(f"'{path}' cannot be written: no space is left", hint="free some space or write elsewhere")
+    if isinstance(error, PermissionError):
+        return FileError(f"'{path}' may not be written: permission denied")
+    return FileError(f"'{path}' cannot be written: {_reason(error)}")
+
+
+def _missing(path: Path) -> FileError:
+    folder = path.parent
+    if not folder.is_dir():
+        return FileError(f"'{path}' does not exist, nor does the folder '{folder}'")
+    try:
+        near = nearest_names(path.name, sorted(entry.name for entry in folder.iterdir()))
+    except OSError:
+        near = []
+    hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else None
+    return FileError(f"'{path}' does not exist", hint=hint)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).partition("\n")[0].lower()

@@ -1,0 +1,91 @@
+"""Which layers a layer's output reaches, across nested models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from modelrecipe.graph import Graph, Layer, iter_refs
+
+_EXIT = "\0exit"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Data flow between layer paths. A nested model has an entry, its path, and an exit, so that no cycle arises."""
+
+    forward: Mapping[str, frozenset[str]]
+    backward: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, model: Layer) -> Flow:
+        """The flow of a model; empty where its graph is not known."""
+        return _flow(_Identity(model))
+
+    def downstream(self, path: str) -> frozenset[str]:
+        """Paths that the output of `path` reaches, without itself."""
+        start = path + _EXIT if path + _EXIT in self.forward or path + _EXIT in self.backward else path
+        return _without_exits(_reach(self.forward, start))
+
+    def upstream(self, path: str) -> frozenset[str]:
+        """Paths whose output reaches `path`, without itself."""
+        return _without_exits(_reach(self.backward, path))
+
+
+@dataclass(frozen=True, eq=False)
+class _Identity:
+    model: Layer
+
+    def __hash__(self) -> int:
+        return id(self.model)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and other.model is self.model
+
+
+@lru_cache(maxsize=4)
+def _flow(identity: _Identity) -> Flow:
+    edges: set[tuple[str, str]] = set()
+    if identity.model.graph is not None:
+        _add_edges(identity.model.graph, "", edges)
+    return Flow(_index(edges), _index((target, source) for source, target in edges))
+
+
+def _add_edges(graph: Graph, prefix: str, edges: set[tuple[str, str]]) -> None:
+    exits = {layer.name: prefix + layer.name + (_EXIT if layer.graph else "") for layer in graph.layers}
+    for layer in graph.layers:
+        path = prefix + layer.name
+        for call in layer.calls:
+            edges.update((exits[ref.layer], path) for ref in call.refs())
+        if layer.graph is not None:
+            inside = f"{path}/"
+            edges.update((path, inside + ref.layer) for ref in iter_refs(layer.graph.inputs))
+            for ref in iter_refs(layer.graph.outputs):
+                nested = layer.graph.layer(ref.layer).graph is not None
+                edges.add((inside + ref.layer + (_EXIT if nested else ""), path + _EXIT))
+            _add_edges(layer.graph, inside, edges)
+
+
+def _index(edges: Iterable[tuple[str, str]]) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for source, target in edges:
+        found.setdefault(source, set()).add(target)
+    return {source: frozenset(targets) for source, targets in found.items()}
+
+
+def _reach(edges: Mapping[str, frozenset[str]], start: str) -> set[str]:
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for target in edges.get(waiting.pop(), ()):
+            if target not in reached:
+                reached.add(target)
+                waiting.append(target)
+    return reached
+
+
+def _without_exits(paths: set[str]) -> frozenset[str]:
+    return frozenset(path for path in paths if not path.endswith(_EXIT)) | frozenset(
+        path.removesuffix(_EXIT) for path in paths if path.endswith(_EXIT)
+    )

@@ -1,0 +1,261 @@
+"""The headers of an HDF5 file in one pass, and lazy readers for the numbers behind them.
+
+The file is closed when the pass ends. Links that lead elsewhere, external storage, virtual datasets and datasets that
+unfold to far more than is stored are refused. Knows neither Keras layers nor zips.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import ml_dtypes
+import numpy as np
+
+from modelrecipe.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from modelrecipe.formats.extent import Extent
+
+_BOMB_FLOOR = 1 << 32
+_MOST_EXPANSION = 1000
+_DEEPEST = 64
+_LINKS = {h5py.SoftLink: "a soft link", h5py.ExternalLink: "an external link"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContiguousSource:
+    """Reads a dataset that lies in one piece, straight from the file.
+
+    Args:
+        extent: the HDF5 file.
+        offset: the first byte, within the extent.
+        shape: sizes.
+        stored: numpy's code of the stored type, byte order included (`<f4`, `|V2`).
+        dtype: as Keras names it.
+    """
+
+    extent: Extent
+    offset: int
+    shape: tuple[int, ...]
+    stored: str
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        return math.prod(self.shape) * np.dtype(self.stored).itemsize
+
+    def __call__(self) -> NDArray[np.generic]:
+        """The numbers, in the machine's byte order."""
+        with self.extent.open() as file:
+            file.seek(self.extent.start + self.offset)
+            raw = np.fromfile(file, np.uint8, self.size)
+        if raw.size != self.size:
+            raise FileError(f"'{self.extent.file}' changed while it was read", hint="run again")
+        return _as_keras(raw.view(self.stored), self.dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSource:
+    """Reads any other dataset (chunked, compressed, compact, or never written) by opening the HDF5 file again.
+
+    Args:
+        extent: the HDF5 file.
+        path: of the dataset, from the file's root.
+        dtype: as Keras names it.
+    """
+
+    extent: Extent
+    path: str
+    dtype: str
+
+    def __call__(self) -> NDArray[np.generic]:
+        """The numbers, in the machine's byte order."""
+        with open_hdf5(self.extent) as handle:
+            values = np.asarray(handle[self.path][()])  # type: ignore[index]  # the header pass saw a dataset there
+        return _as_keras(values, self.dtype)
+
+
+Source = ContiguousSource | DatasetSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTensor:
+    """The header of a dataset.
+
+    Args:
+        path: from the file's root.
+        shape: sizes.
+        dtype: as Keras names it.
+        source: reads the numbers.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    source: Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A group with all that is below it.
+
+    Args:
+        path: from the file's root, which itself is "".
+        label: the attribute `name`, where Keras 3 notes the name of the layer.
+        groups: the groups in it.
+        tensors: the datasets in it.
+    """
+
+    path: str = ""
+    label: str | None = None
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    tensors: Mapping[str, StoredTensor] = field(default_factory=dict)
+
+    def below(self) -> Iterator[StoredTensor]:
+        """Every dataset at any depth."""
+        yield from self.tensors.values()
+        for group in self.groups.values():
+            yield from group.below()
+
+    def tensor(self, path: str) -> StoredTensor | None:
+        """The dataset at a path relative to the group; None where there is none."""
+        *parents, last = path.split("/")
+        group: Group | None = self
+        for name in parents:
+            group = group.groups.get(name) if group else None
+        return group.tensors.get(last) if group else None
+
+
+@contextmanager
+def open_hdf5(extent: Extent) -> Iterator[h5py.File]:
+    """The HDF5 file in an extent, read-only; closed again at the end, because h5py crashes on files left open.
+
+    Raises:
+        FileError: the file is damaged.
+    """
+    with extent.window() as window, damage_of(extent.file), h5py.File(window, "r") as handle:
+        yield handle
+
+
+@contextmanager
+def damage_of(path: Path) -> Iterator[None]:
+    """Turn what h5py raises on a damaged file into a `FileError`."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the operating system's refusal, as of a full disk, tells nothing of the file
+        reason = str(error).partition("\n")[0]
+        if "truncated file" in reason or "eof" in reason:
+            raise FileError(f"'{path}' is truncated: its HDF5 part is longer than what is there") from error
+        raise FileError(f"'{path}' is damaged: HDF5 reports '{reason}'") from error
+
+
+def read_tree(handle: h5py.File, extent: Extent, skip: Collection[str] = ()) -> Group:
+    """The headers of everything in the file but the groups `skip` at its root.
+
+    Raises:
+        FileError: something in the file is refused; see the room's duty.
+    """
+    return _Walk(extent=extent).group(handle, "", skip)
+
+
+@dataclass(kw_only=True)
+class _Walk:
+    extent: Extent
+    met: set[Any] = field(default_factory=set)
+
+    def group(self, handle: h5py.Group, path: str, skip: Collection[str] = ()) -> Group:
+        if path.count("/") > _DEEPEST:
+            raise self.refusal(path, f"is nested deeper than {_DEEPEST} groups")
+        groups: dict[str, Group] = {}
+        tensors: dict[str, StoredTensor] = {}
+        for name in map(str, handle):
+            if name in skip:
+                continue
+            inner = f"{path}/{name}" if path else name
+            link = handle.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise self.refusal(inner, f"is {_LINKS.get(type(link), 'a link of an unknown kind')}")
+            found = handle[name]
+            self.once(found, inner)
+            if isinstance(found, h5py.Dataset):
+                tensors[name] = self.tensor(found, inner)
+            elif isinstance(found, h5py.Group):
+                groups[name] = self.group(found, inner)
+            else:
+                raise self.refusal(inner, "is neither a group nor a dataset")
+        label = _text(handle.attrs["name"]) if path.endswith("vars") and "name" in handle.attrs else None
+        return Group(path=path, label=label, groups=groups, tensors=tensors)
+
+    def once(self, found: Any, path: str) -> None:
+        """Refuse a second way to one object: nobody writes it, and a cycle would never end."""
+        address = hash(found.id)  # h5py makes it of the place in the file
+        if address in self.met:
+            raise self.refusal(path, "is linked from two places")
+        self.met.add(address)
+
+    def refusal(self, path: str, what: str) -> FileError:
+        return FileError(f"'{self.extent.file}' is refused: '{path}' in it {what}")
+
+    def tensor(self, found: h5py.Dataset, path: str) -> StoredTensor:
+        plist = found.id.get_create_plist()
+        if plist.get_layout() == h5py.h5d.VIRTUAL:
+            raise self.refusal(path, "is a virtual dataset")
+        if plist.get_layout() == h5py.h5d.CONTIGUOUS and plist.get_external_count():
+            raise self.refusal(path, "keeps its numbers in an external file")
+        shape, stored = found.shape, found.dtype
+        if shape is None or stored.kind not in "biufcV" or stored.names:
+            raise self.refusal(path, f"holds '{'nothing' if shape is None else stored}' instead of numbers")
+        size = math.prod(shape) * stored.itemsize
+        if size > _BOMB_FLOOR and size > _MOST_EXPANSION * found.id.get_storage_size():
+            raise self.refusal(path, f"unfolds to {size} bytes, of which next to nothing is stored")
+        dtype = self.keras_type(found, path)
+        return StoredTensor(path=path, shape=shape, dtype=dtype, source=self.source(found, path, dtype, size))
+
+    def keras_type(self, found: h5py.Dataset, path: str) -> str:
+        """The type's name; types that HDF5 lacks are stored as bare bytes, with their name as an attribute."""
+        if found.dtype.kind != "V":
+            return found.dtype.name
+        name = _text(found.attrs.get("dtype", ""))
+        known = getattr(ml_dtypes, name, None) if name.isidentifier() else None
+        if not isinstance(known, type) or np.dtype(known).itemsize != found.dtype.itemsize:
+            raise self.refusal(path, f"holds bytes of an unknown type '{name or found.dtype.str}'")
+        return name
+
+    def source(self, found: h5py.Dataset, path: str, dtype: str, size: int) -> Source:
+        offset = found.id.get_offset()
+        is_plain = h5py.h5t.py_create(found.dtype, logical=True).equal(found.id.get_type())
+        if offset is None or not is_plain or size == 0:
+            return DatasetSource(extent=self.extent, path=path, dtype=dtype)
+        if offset + size > self.extent.size:
+            raise self.refusal(path, "reaches past the end of the file")
+        return ContiguousSource(
+            extent=self.extent, offset=offset, shape=found.shape, stored=found.dtype.str, dtype=dtype
+        )
+
+
+def to_stored(values: NDArray[np.generic], stored: np.dtype[Any]) -> NDArray[np.generic]:
+    """Numbers as the file stores them: the byte order of the dataset, bare bytes for types that HDF5 lacks."""
+    plain = np.ascontiguousarray(values).reshape(values.shape)
+    return plain.view(stored) if stored.kind == "V" else plain.astype(stored, copy=False)
+
+
+def _as_keras(values: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
+    if values.dtype.kind == "V":
+        return values.view(getattr(ml_dtypes, dtype))
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

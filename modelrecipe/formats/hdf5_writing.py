@@ -1,0 +1,62 @@
+"""Write an edited HDF5 model in the layout of the one it was read from, without Keras.
+
+Tensors that no step edited are copied byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from modelrecipe.formats.hdf5 import CONFIG, OPTIMIZER, WEIGHTS, assign_weights, open_contents, read_architecture
+from modelrecipe.formats.hdf5_names import apply_moves, plan_moves
+from modelrecipe.formats.rewriting import Rewriting, stream
+from modelrecipe.formats.same_layout import changed_tensors, has_other_flags, renamed_layers
+from modelrecipe.keras_config import write_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import h5py
+
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.weights import Tensor
+
+
+def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
+    """Write the checkpoint read from `origin` as an HDF5 file.
+
+    The optimizer's variables are left out when a layer was frozen or unfrozen, because they belong to the variables
+    that were trainable then; the training configuration stays.
+
+    Raises:
+        FileError: `origin` changed since, is damaged, or has no room for a tensor.
+    """
+    contents = open_contents(origin)
+    model, config = read_architecture(contents)
+    assigned = assign_weights(contents, model)
+    edited: dict[str, Tensor] = {}
+    for key, tensor in changed_tensors(checkpoint, assigned.weights):
+        for slot in (tensor.slot, *assigned.copies.get((key, tensor.slot), ())):
+            edited[f"{WEIGHTS}/{slot}"] = tensor
+    plan = plan_moves(model, renamed_layers(model, checkpoint.model), contents.recorded, assigned)
+    changes: list[Callable[[h5py.File], None]] = []
+    if checkpoint.model != model:
+        text = json.dumps({**config, **write_model(checkpoint.model)})
+        changes.append(lambda handle: handle.attrs.__setitem__(CONFIG, text.encode()))
+    if plan:
+        changes.append(lambda handle: apply_moves(handle[WEIGHTS], plan))  # type: ignore[arg-type]
+    drops = contents.has_optimizer_state and has_other_flags(model, checkpoint.model)
+    rewriting = Rewriting(
+        edited=edited,
+        dropped=frozenset({OPTIMIZER} if drops else ()),
+        changes=tuple(changes),
+        moved={
+            f"{WEIGHTS}/{group}/{old}": f"{WEIGHTS}/{new_group}/{new}"
+            for group, (new_group, moves) in plan.items()
+            for old, new in moves.items()
+        },
+    )
+    with rewriting.applied(contents.extent, target.parent) as (extent, patches), target.open("wb") as file:
+        stream(extent, patches, file)

@@ -1,0 +1,104 @@
+"""Write an edited `.keras` file in the layout of the one it was read from, without Keras.
+
+Tensors that no step edited are copied byte for byte. Equal content gives equal files: members are stored uncompressed
+in the old order, with a fixed date.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from typing import TYPE_CHECKING
+
+from modelrecipe.formats.keras_groups import OPTIMIZER
+from modelrecipe.formats.keras_zip import CONFIG, WEIGHTS, KerasZip, open_model
+from modelrecipe.formats.rewriting import Rewriting, stream
+from modelrecipe.formats.same_layout import changed_tensors, has_other_flags, renamed_layers
+from modelrecipe.formats.zip_members import check_member, new_member, open_zip
+from modelrecipe.keras_config import write_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import h5py
+
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.weights import Tensor
+
+
+def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
+    """Write the checkpoint read from `origin` as a `.keras` file.
+
+    The optimizer's variables are left out when a layer was frozen or unfrozen, because they belong to the variables
+    that were trainable then; the compile configuration stays.
+
+    Raises:
+        FileError: `origin` changed since, is damaged, or has no room for a tensor.
+    """
+    source = open_model(origin)
+    drops = has_other_flags(source.model, checkpoint.model)
+    config = None if checkpoint.model == source.model else _config(checkpoint, source)
+    with (
+        _rewriting(checkpoint, source, drops_optimizer=drops).applied(source.extent, target.parent) as (
+            extent,
+            patches,
+        ),
+        open_zip(origin) as old,
+        zipfile.ZipFile(target, "w") as new,
+    ):
+        for name in dict.fromkeys(old.namelist()):
+            if name == WEIGHTS:
+                with new_member(new, name, extent.size) as member:
+                    stream(extent, patches, member)
+            elif name == CONFIG and config is not None:
+                with new_member(new, name, len(config)) as member:
+                    member.write(config)
+            else:
+                _copy_member(old, new, name)
+
+
+def rewrite_weights(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
+    """Write the weights of the checkpoint read from `origin` as a `.weights.h5` file, without the optimizer's.
+
+    Raises:
+        FileError: `origin` changed since, is damaged, or has no room for a tensor.
+    """
+    source = open_model(origin)
+    rewriting = _rewriting(checkpoint, source, drops_optimizer=True)
+    with rewriting.applied(source.extent, target.parent) as (extent, patches), target.open("wb") as file:
+        stream(extent, patches, file)
+
+
+def _rewriting(checkpoint: Checkpoint, source: KerasZip, *, drops_optimizer: bool) -> Rewriting:
+    groups, is_opaque = source.bound.groups, source.model.graph is None
+    edited: dict[str, Tensor] = {}
+    for key, tensor in changed_tensors(checkpoint, source.bound.weights):
+        folder = "" if is_opaque else groups[key].path
+        edited[f"{folder}/{tensor.slot}" if folder else tensor.slot] = tensor
+    labels = {
+        groups[key].groups["vars"].path: new
+        for key, (_, new) in renamed_layers(source.model, checkpoint.model).items()
+        if key in groups and "vars" in groups[key].groups
+    }
+
+    def relabel(handle: h5py.File) -> None:
+        for path, name in labels.items():
+            handle[path].attrs["name"] = name
+
+    return Rewriting(
+        edited=edited,
+        dropped=frozenset({OPTIMIZER} if drops_optimizer and source.has_optimizer_state else ()),
+        changes=(relabel,) if labels else (),
+    )
+
+
+def _config(checkpoint: Checkpoint, source: KerasZip) -> bytes:
+    return json.dumps({**source.config, **write_model(checkpoint.model)}).encode()
+
+
+def _copy_member(old: zipfile.ZipFile, new: zipfile.ZipFile, name: str) -> None:
+    info = old.getinfo(name)
+    check_member(old, info)
+    with old.open(info) as content, new_member(new, name, info.file_size) as member:
+        shutil.copyfileobj(content, member, 1 << 20)

@@ -1,0 +1,35 @@
+"""Vocabularies and other files that belong to layers go from the source's archive to the live layers."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.live.build import Built
+
+
+def give_assets(built: Built, checkpoint: Checkpoint, scratch: Path) -> None:
+    """Let every live layer load the assets that the source keeps for it (keras, `Layer.load_assets`).
+
+    Args:
+        built: the live model.
+        checkpoint: its document; only `.keras` archives have assets.
+        scratch: a folder that does not exist yet; members are unpacked below it.
+    """
+    origin = checkpoint.origin
+    if origin is None or not origin.asset_layers:
+        return
+    with zipfile.ZipFile(origin.path) as archive:
+        for number, (key, members) in enumerate(origin.asset_layers.items()):
+            live = built.layers.get(key)
+            if live is None:
+                continue
+            folder = scratch / str(number)
+            for member, below in members.items():
+                target = folder / below
+                if not target.resolve().is_relative_to(folder.resolve()):
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(member))
+            live.load_assets(str(folder))

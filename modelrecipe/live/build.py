@@ -1,0 +1,284 @@
+"""A document becomes a Keras model: every call of the graph is made again, in order, on newly made layers.
+
+Keras' own loader does the same (`functional_from_config`), but neither says which layer broke nor looks at shapes. Here
+both are done: an error names the layer, what feeds it and the shapes, and the shape of every tensor is given back.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.errors import BuildError
+from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
+from modelrecipe.live.session import import_keras, seeded
+from modelrecipe.live.state import fill
+
+TensorKey = tuple[str, int, int]
+
+
+@dataclass
+class Built:
+    """A live model with what is known of its parts.
+
+    Args:
+        model: the Keras model.
+        layers: the live layers by key.
+        shapes: for the path of every model ("" for the outermost), the shape of each tensor inside.
+        paths: a path for every key, for messages.
+    """
+
+    model: Any = None
+    layers: dict[str, Any] = field(default_factory=dict)
+    shapes: dict[str, dict[TensorKey, Shape | None]] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+
+
+def build(model: Layer, *, seed: int, is_safe: bool = True) -> Built:
+    """Build the model that a graph describes, with newly initialised weights.
+
+    Args:
+        model: a model whose graph is known.
+        seed: of the weights of new layers; each layer's numbers depend on it and on the layer's key alone.
+        is_safe: refuse Python code in configurations; only a model that the caller built may do without.
+
+    Raises:
+        BuildError: a layer cannot be made or does not accept what it is called with.
+    """
+    built = Built()
+    built.model = _Builder(built=built, seed=seed, is_safe=is_safe).model(model, "")
+    return built
+
+
+def fill_all(built: Built, checkpoint: Checkpoint) -> None:
+    """Give every live layer the numbers that the checkpoint has for it.
+
+    Raises:
+        BuildError: the file has no numbers for a layer that needs some, or they do not fit.
+    """
+    for key, path in built.paths.items():
+        tensors = checkpoint.weights.of(key)
+        live = built.layers[key]
+        if not tensors and not key.startswith("+") and getattr(live, "weights", ()):
+            raise BuildError(f"the file holds no weights for '{path}', which has {len(live.weights)}", layer=key)
+        fill(live, tensors, path)
+
+
+def set_live_flags(built: Built, model: Layer) -> None:
+    """Bring the flags of a live model to those of the document, leaf by leaf and then the models around them."""
+    for located in walk(model):
+        live = built.layers.get(located.layer.key)
+        flag = located.layer.config.get("trainable")
+        if live is not None and flag is not None and located.layer.graph is None:
+            live.trainable = flag
+
+
+@dataclass
+class _Builder:
+    built: Built
+    seed: int
+    is_safe: bool
+
+    def model(self, layer: Layer, path: str) -> Any:
+        """A Functional or Sequential model."""
+        graph = layer.graph
+        if graph is None:
+            raise BuildError(f"'{path}' lists no layers")
+        prefix = f"{path}/" if path else ""
+        made = {item.name: self.layer(item, prefix + item.name) for item in graph.layers if not _is_implicit(graph, item)}
+        if graph.kind == "sequential":
+            return self._sequential(layer, graph, made, path)
+        tensors = self._call_all(graph, made, path)
+        self.built.shapes[path] = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        options = {key: value for key, value in layer.config.items() if key not in ("name", "trainable")}
+        inputs = map_refs(graph.inputs, lambda ref: tensors[ref.key])
+        outputs = map_refs(graph.outputs, lambda ref: tensors[ref.key])
+        try:
+            model = self._class_of(layer)(inputs=inputs, outputs=outputs, name=layer.name, **options)
+        except (ValueError, TypeError) as error:
+            raise BuildError(f"'{path or layer.name}' cannot be made of its layers: {reason(error)}") from error
+        if layer.config.get("trainable") is False:
+            model.trainable = False
+        return model
+
+    def _class_of(self, layer: Layer) -> Any:
+        """Functional, or the registered subclass of it that the model was."""
+        keras = import_keras()
+        if layer.registered_name and layer.registered_name != layer.class_name:
+            return keras.saving.get_registered_object(layer.registered_name) or keras.Model
+        return keras.Model
+
+    def _sequential(self, layer: Layer, graph: Graph, made: Mapping[str, Any], path: str) -> Any:
+        keras = import_keras()
+        ordered = [made[item.name] for item in graph.layers if item.name in made]
+        try:
+            model = keras.Sequential(ordered, name=layer.name)
+            shape = layer.config.get("build_input_shape")
+            if graph.implicit_input and shape:
+                model.build(tuple(shape))
+        except (ValueError, TypeError) as error:
+            raise self._broken_chain(graph, made, path, error) from error
+        if layer.config.get("trainable") is False:
+            model.trainable = False
+        self.built.shapes[path] = self._chain_shapes(graph, made)
+        return model
+
+    def _chain_shapes(self, graph: Graph, made: Mapping[str, Any]) -> dict[TensorKey, Shape | None]:
+        found: dict[TensorKey, Shape | None] = {}
+        for item in graph.layers:
+            live = made.get(item.name)
+            nodes = getattr(live, "_inbound_nodes", ())
+            if nodes:
+                found[(item.name, 0, 0)] = tuple(nodes[-1].output_tensors[0].shape)
+        return found
+
+    def _broken_chain(self, graph: Graph, made: Mapping[str, Any], path: str, error: Exception) -> BuildError:
+        """Find the layer at which a Sequential model breaks, by calling one after the other."""
+        keras = import_keras()
+        first = graph.layers[0]
+        shape = first.config.get("batch_shape")
+        if not shape:
+            return BuildError(f"'{path or 'the model'}' cannot be chained: {reason(error)}")
+        tensor = keras.KerasTensor(tuple(shape), dtype=first.config.get("dtype") or "float32")
+        before = first
+        for item in graph.layers[1:]:
+            try:
+                tensor = made[item.name](tensor)
+            except (ValueError, TypeError) as cause:
+                return _not_accepted(item, [(before.name, tuple(tensor.shape))], cause)
+            before = item
+        return BuildError(f"'{path or 'the model'}' cannot be chained: {reason(error)}")
+
+    def layer(self, layer: Layer, path: str) -> Any:
+        """A live layer; the same object for every place of a shared one."""
+        if layer.key in self.built.layers:
+            return self.built.layers[layer.key]
+        with seeded(self._seed_of(layer)):
+            live = self.model(layer, path) if layer.graph is not None else self.make(layer, path)
+        if layer.graph is None:
+            self.built.paths[layer.key] = path
+        self.built.layers[layer.key] = live
+        return live
+
+    def _seed_of(self, layer: Layer) -> int:
+        return int.from_bytes(hashlib.sha256(f"{self.seed}:{layer.key}".encode()).digest()[:4], "big")
+
+    def make(self, layer: Layer, path: str) -> Any:
+        """A leaf layer or operation from its configuration, not yet built."""
+        keras = import_keras()
+        data = serialised(layer)
+        try:
+            return keras.saving.deserialize_keras_object(data, safe_mode=self.is_safe)
+        except (ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+            raise _cannot_make(layer, path, error) from error
+
+    def _call_all(self, graph: Graph, made: Mapping[str, Any], path: str) -> dict[TensorKey, Any]:
+        """Make every call as soon as its tensors exist, in the order in which Keras does."""
+        tensors: dict[TensorKey, Any] = {}
+        for item in graph.layers:
+            if item.is_input:
+                tensors[(item.name, 0, 0)] = made[item.name].output
+        done = dict.fromkeys((item.name for item in graph.layers), 0)
+        waiting = [item for item in graph.layers if item.calls]
+        while waiting:
+            before = sum(done.values())
+            for item in waiting:
+                while done[item.name] < len(item.calls) and _is_ready(item.calls[done[item.name]], done, tensors):
+                    self._call(item, done[item.name], made[item.name], tensors)
+                    done[item.name] += 1
+            if sum(done.values()) == before:
+                names = ", ".join(f"'{item.name}'" for item in waiting[:4])
+                raise BuildError(f"{names} of '{path or 'the model'}' wait for each other, or for what no layer gives")
+            waiting = [item for item in waiting if done[item.name] < len(item.calls)]
+        return tensors
+
+    def _call(self, item: Layer, number: int, live: Any, tensors: dict[TensorKey, Any]) -> None:
+        keras = import_keras()
+        call = item.calls[number]
+        try:
+            args = [_revived(argument, tensors) for argument in call.args]
+            kwargs = {key: _revived(value, tensors) for key, value in call.kwargs.items()}
+        except KeyError as error:
+            missing = error.args[0]
+            what = f"'{item.name}' takes output {missing[2]} of '{missing[0]}', which gives fewer outputs"
+            raise BuildError(what, hint="replace it by a layer that gives as many") from error
+        try:
+            with seeded(self._seed_of(item)):
+                result = live(*args, **kwargs)
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError, NotImplementedError) as error:
+            fed = [(ref.layer, tuple(tensors[ref.key].shape)) for ref in call.refs()]
+            raise _not_accepted(item, fed, error) from error
+        for index, tensor in enumerate(keras.tree.flatten(result)):
+            tensors[(item.name, number, index)] = tensor
+
+
+def _is_ready(call: Call, done: Mapping[str, int], tensors: Mapping[TensorKey, Any]) -> bool:
+    """Whether every layer that the call takes from has made the call in question."""
+    return all(ref.call < done[ref.layer] or ref.key in tensors for ref in call.refs())
+
+
+def _is_implicit(graph: Graph, layer: Layer) -> bool:
+    return graph.implicit_input and layer is graph.layers[0]
+
+
+def serialised(layer: Layer) -> dict[str, Any]:
+    """The layer as Keras deserialises it.
+
+    What it was built for (`build_config`) is left out: after an edit it may be wrong, and calling the layer builds it.
+    Files of Keras 1 and 2 name no module and spell the shape of an input in an old way.
+    """
+    config = copy.deepcopy(dict(layer.config))
+    if layer.module is None:
+        shape = config.pop("batch_input_shape", None)
+        if shape is not None and layer.is_input:
+            config["batch_shape"] = shape
+    if "name" in config or layer.module is None:
+        config["name"] = layer.name
+    return {
+        "module": layer.module or "keras.layers",
+        "class_name": layer.class_name,
+        "config": config,
+        "registered_name": layer.registered_name,
+    }
+
+
+def _revived(value: Any, tensors: Mapping[TensorKey, Any]) -> Any:
+    """An argument with live tensors at its references and Python objects for what was serialised."""
+    if isinstance(value, TensorRef):
+        return tensors[value.key]
+    if isinstance(value, Mapping):
+        if "class_name" in value and not list(iter_refs(value)):
+            return import_keras().saving.deserialize_keras_object(dict(value), safe_mode=True)
+        return {key: _revived(item, tensors) for key, item in value.items()}
+    return [_revived(item, tensors) for item in value] if isinstance(value, list | tuple) else value
+
+
+def reason(error: Exception) -> str:
+    """The first line of what Keras says, without the state that it prints behind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = next((line for line in lines if not line.startswith(("Exception encountered", "Arguments received"))), "")
+    return said.rstrip(".")[:300] or type(error).__name__
+
+
+def _cannot_make(layer: Layer, path: str, error: Exception) -> BuildError:
+    said = str(error)
+    if "Could not locate class" in said or "Unknown layer" in said:
+        return BuildError(
+            f"the class '{layer.registered_name or layer.class_name}' of '{path or layer.name}' is not known to Keras",
+            hint="name the module that registers it under imports, and pass --allow-code",
+        )
+    if "Lambda" in said and "unsafe" in said:
+        return BuildError(
+            f"'{path}' is a Lambda of Python code, which is not executed",
+            hint="replace it by a layer, or register its function in a module named under imports",
+        )
+    return BuildError(f"'{path or layer.name}' ({layer.kind_name}) cannot be made: {reason(error)}")
+
+
+def _not_accepted(item: Layer, fed: list[tuple[str, Shape]], error: Exception) -> BuildError:
+    inputs = " and ".join(f"{shape} from '{name}'" for name, shape in fed) or "its arguments"
+    return BuildError(f"'{item.name}' ({item.kind_name}) does not accept {inputs}: {reason(error)}", layer=item.key)

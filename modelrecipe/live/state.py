@@ -1,0 +1,199 @@
+"""Numbers in and out of live layers, by the saving protocol that Keras documents.
+
+Simple layers go through `save_own_variables` and `load_own_variables`; layers with layers inside go through a weights
+file, in which a holder model gives each of them a group of its own. No private API is used.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from modelrecipe import catalog
+from modelrecipe.errors import BuildError
+from modelrecipe.live.session import import_keras
+from modelrecipe.weights import Tensor
+
+
+def fill(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
+    """Give a live layer the numbers of `tensors`; new ones without edits stay as Keras initialised them.
+
+    Args:
+        layer: a built Keras layer.
+        tensors: its weights; those of an old HDF5 file in that file's order, all others by slot.
+        path: where it stands, for messages.
+
+    Raises:
+        BuildError: number or shape of the weights is not what the layer has.
+    """
+    stored = [tensor for tensor in tensors if tensor.source is not None]
+    if len(stored) < len(tensors):
+        _edit_fresh(layer, [tensor for tensor in tensors if tensor.source is None and tensor.is_edited], path)
+    if not stored:
+        return
+    if not _has_slots(stored):
+        _fill_in_order(layer, stored, path)
+    elif all(_own_number(tensor) is not None for tensor in tensors):
+        _fill_own(layer, stored, path)
+    else:
+        _fill_through_file(layer, stored, path)
+
+
+def _has_slots(tensors: Iterable[Tensor]) -> bool:
+    return all("vars/" in tensor.slot for tensor in tensors)
+
+
+def _own_number(tensor: Tensor) -> str | None:
+    head, _, number = tensor.slot.rpartition("/")
+    return number if head == "vars" else None
+
+
+def _fill_own(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
+    current: dict[str, Any] = {}
+    layer.save_own_variables(current)
+    store = {key: value for key, value in current.items()}
+    for tensor in tensors:
+        number = _own_number(tensor) or ""
+        if number not in store:
+            raise BuildError(f"'{path}' has {len(current)} variables, but the file holds '{tensor.name}' as number {number}")
+        _check_shape(path, tensor, tuple(store[number].shape))
+        store[number] = tensor.read()
+    layer.load_own_variables(store)
+
+
+def _fill_in_order(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
+    """Old HDF5 files list the trainable weights first (keras, `legacy_h5_format._legacy_weights`)."""
+    variables = [*layer.trainable_weights, *layer.non_trainable_weights]
+    names = [variable.path for variable in layer.weights]
+    if len(variables) != len(tensors):
+        raise BuildError(f"'{path}' has {len(variables)} weights ({', '.join(names)}), but the file holds {len(tensors)}")
+    for variable, tensor in zip(variables, tensors, strict=True):
+        _check_shape(path, tensor, tuple(variable.shape))
+        variable.assign(tensor.read())
+
+
+def _fill_through_file(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="modelrecipe-") as folder:
+        file = Path(folder) / "state.weights.h5"
+        holder = _hold([layer])
+        holder.save_weights(file)
+        with h5py.File(file, "r+") as opened:
+            for tensor in tensors:
+                name = f"{_GROUP}0/{tensor.slot}"
+                if name not in opened:
+                    raise BuildError(f"'{path}' has no variable at '{tensor.slot}', where the file holds '{tensor.name}'")
+                _check_shape(path, tensor, opened[name].shape)
+                opened[name][...] = _as_stored(tensor.read())
+        holder.load_weights(file)
+
+
+def _as_stored(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    # HDF5 has no bfloat16: Keras stores its two bytes as they are.
+    return values.view("V2") if values.dtype.name == "bfloat16" else values
+
+
+def _check_shape(path: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    if tensor.shape is not None and tuple(tensor.shape) != shape:
+        raise BuildError(f"'{tensor.name}' of '{path}' holds {tensor.shape}, but the layer was built with {shape}")
+
+
+def _edit_fresh(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
+    """Apply edits to numbers that Keras has just initialised."""
+    if not tensors:
+        return
+    by_slot = {tensor.slot: tensor for tensor in read(layer, layer.__class__.__name__, {})}
+    edited: list[Tensor] = []
+    for tensor in tensors:
+        if tensor.slot not in by_slot:
+            raise BuildError(f"'{path}' has no variable '{tensor.name}' to edit")
+        fresh = by_slot[tensor.slot]
+        for edit in tensor.edits:
+            fresh = fresh.map(edit)
+        edited.append(fresh)
+    fill(layer, edited, path)
+
+
+@dataclass(frozen=True)
+class _Held:
+    values: NDArray[np.generic]
+
+    def __call__(self) -> NDArray[np.generic]:
+        return self.values
+
+
+def read(layer: Any, class_name: str, config: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    """The numbers of a live layer as tensors that hold them, named as the catalog names them."""
+    names = {item.slot: item for item in catalog.variables(class_name, config) or ()}
+    found: list[Tensor] = []
+    for slot, values, name, is_trainable in _state(layer):
+        known = names.get(slot)
+        found.append(
+            Tensor(
+                name=known.name if known else name,
+                slot=slot,
+                shape=tuple(values.shape),
+                dtype=values.dtype.name,
+                is_trainable=known.trainable if known else is_trainable,
+                source=_Held(values),
+            )
+        )
+    return tuple(found)
+
+
+def _state(layer: Any) -> Iterable[tuple[str, NDArray[np.generic], str, bool]]:
+    store: dict[str, Any] = {}
+    layer.save_own_variables(store)
+    if len(store) == len(layer.variables):
+        for number, variable in store.items():
+            is_variable = hasattr(variable, "numpy")
+            values = variable.numpy() if is_variable else np.asarray(variable)
+            name = variable.name if is_variable else number
+            yield f"vars/{number}", np.asarray(values), name, bool(getattr(variable, "trainable", True))
+        return
+    with tempfile.TemporaryDirectory(prefix="modelrecipe-") as folder:
+        file = Path(folder) / "state.weights.h5"
+        _hold([layer]).save_weights(file)
+        with h5py.File(file) as opened:
+            datasets: dict[str, NDArray[np.generic]] = {}
+            _visit(opened[f"{_GROUP}0"], "", lambda name, values: datasets.__setitem__(name, values))
+        for slot, values in datasets.items():
+            yield slot, values, slot.replace("vars/", ""), "seed_generator" not in slot
+
+
+def _visit(group: h5py.Group, prefix: str, visit: Callable[[str, NDArray[np.generic]], None]) -> None:
+    for key, item in group.items():
+        if isinstance(item, h5py.Group):
+            _visit(item, f"{prefix}{key}/", visit)
+        else:
+            values = item[()]
+            visit(prefix + key, _bfloat16(values) if item.attrs.get("dtype") == "bfloat16" else values)
+
+
+def _bfloat16(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    import ml_dtypes
+
+    return values.view(ml_dtypes.bfloat16)
+
+
+_GROUP = "held_"
+
+
+def _hold(layers: Sequence[Any]) -> Any:
+    """A model whose weights file has the group `held_<number>` for each layer."""
+    keras = import_keras()
+
+    class Holder(keras.Model):
+        def __init__(self) -> None:
+            super().__init__(name="holder")
+            for number, layer in enumerate(layers):
+                setattr(self, f"{_GROUP}{number}", layer)
+            self.built = True
+
+    return Holder()

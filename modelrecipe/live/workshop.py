@@ -1,0 +1,165 @@
+"""The live floor as one value: builds a document at most once for each structure, and lends out the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from modelrecipe import formats
+from modelrecipe.applications import Application
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.digest import architecture_digest
+from modelrecipe.errors import BuildError, FileError
+from modelrecipe.graph import Layer, walk
+from modelrecipe.live import build, outputs, save, state
+from modelrecipe.live.assets import give_assets
+from modelrecipe.live.session import import_keras, seeded
+from modelrecipe.propagate import annotate
+from modelrecipe.surgery import set_flags
+from modelrecipe.weights import Tensor
+
+
+@dataclass
+class Workshop:
+    """Builds and lends live models.
+
+    Args:
+        scratch: a folder for temporary files.
+        seed: of new weights and of sampled inputs.
+        progress: told in words what takes time.
+        is_safe: refuse Python code in configurations.
+    """
+
+    scratch: Path
+    seed: int
+    progress: Callable[[str], None]
+    is_safe: bool = True
+    _built: dict[str, build.Built] = field(default_factory=dict)
+    _names: int = 0
+
+    def construct(self, application: Application) -> Checkpoint:
+        """An architecture of `keras.applications` as a document.
+
+        Raises:
+            FileError: its weights cannot be fetched or read.
+            BuildError: Keras refuses the arguments.
+        """
+        keras = import_keras()
+        constructor = getattr(keras.applications, application.name)
+        try:
+            with seeded(self.seed):
+                model = constructor(**application.arguments())
+        except (OSError, ConnectionError) as error:
+            raise FileError(
+                f"the weights '{application.weights}' of {application.name} cannot be fetched: {error}",
+                hint="load a file, or write weights: null for newly initialised ones",
+                at=("application", "weights"),
+            ) from error
+        except Exception as error:
+            if type(error) is not Exception and not isinstance(error, ValueError | TypeError):
+                raise
+            # keras.utils.get_file raises a bare Exception when a download fails.
+            kind = FileError if "fetch" in str(error).lower() else BuildError
+            raise kind(f"{application.name}: {error}", at=("application",)) from error
+        return self.capture(model)
+
+    def capture(self, model: Any) -> Checkpoint:
+        """A live model as a document; the model itself is not touched."""
+        file = self._scratch_file("captured", ".keras")
+        save.save_live(model, file, "keras", None)
+        return formats.read_checkpoint(file, "keras")
+
+    def _scratch_file(self, name: str, ending: str) -> Path:
+        self._names += 1
+        return self.scratch / f"{name}-{self._names}{ending}"
+
+    def measure(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The same document with every shape, and with the numbers of new layers as Keras initialises them."""
+        built = self._build(checkpoint)
+        weights = checkpoint.weights
+        for key, path in built.paths.items():
+            if key.startswith("+") or any(tensor.source is None for tensor in weights.of(key)):
+                weights = weights.having(key, _with_fresh(built, key, path, checkpoint))
+        return annotate(replace(checkpoint, weights=weights), built.shapes)
+
+    def live(self, checkpoint: Checkpoint) -> Any:
+        """A live model with the document's numbers and flags; later calls may change it again."""
+        if checkpoint.is_opaque or not self._can_build(checkpoint):
+            return self._load(checkpoint)
+        built = self._build(checkpoint)
+        self.progress("filling in the weights")
+        build.fill_all(built, checkpoint)
+        give_assets(built, checkpoint, self._scratch_file("assets", ""))
+        build.set_live_flags(built, checkpoint.model)
+        return built.model
+
+    def _can_build(self, checkpoint: Checkpoint) -> bool:
+        return checkpoint.model.graph is not None
+
+    def _load(self, checkpoint: Checkpoint) -> Any:
+        """An opaque model: only Keras' own loader can make it."""
+        keras = import_keras()
+        kind = "keras" if checkpoint.origin and checkpoint.origin.format == "keras_zip" else "h5"
+        file = self._scratch_file("opaque", f".{kind}")
+        formats.rewrite(checkpoint, file, kind)
+        try:
+            return keras.saving.load_model(file, compile=False, safe_mode=self.is_safe)
+        except (ValueError, TypeError) as error:
+            name = checkpoint.model.registered_name or checkpoint.model.class_name
+            raise BuildError(
+                f"Keras cannot make the subclassed model '{name}': {build.reason(error)}",
+                hint="name the module that registers it under imports, and pass --allow-code",
+            ) from error
+
+    def _build(self, checkpoint: Checkpoint) -> build.Built:
+        structure = _structure(checkpoint)
+        if structure not in self._built:
+            self.progress("building the model")
+            self._built.clear()
+            self._built[structure] = build.build(checkpoint.model, seed=self.seed, is_safe=self.is_safe)
+        return self._built[structure]
+
+    def compare(self, one: Checkpoint, other: Checkpoint, batch: int) -> float:
+        """The largest difference of the outputs of two documents."""
+        second = Workshop(scratch=self.scratch, seed=self.seed, progress=self.progress, is_safe=self.is_safe)
+        second._names = self._names + 1000
+        return outputs.largest_difference(self.live(one), second.live(other), seed=self.seed, batch=batch)
+
+    def save(self, model: Any, path: Path, format: str, compile_config: Mapping[str, Any] | None) -> None:
+        """Write a live model; see `save_live`."""
+        save.save_live(model, path, format, compile_config)
+
+
+def _with_fresh(built: build.Built, key: str, path: str, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
+    """The tensors of a new layer, holding what Keras initialised, with the edits that waited for it."""
+    layer = next(item.layer for item in walk(checkpoint.model) if item.layer.key == key)
+    waiting = {tensor.slot: tensor for tensor in checkpoint.weights.of(key)}
+    found: list[Tensor] = []
+    for tensor in state.read(built.layers[key], layer.kind_name, layer.config):
+        planned = waiting.get(tensor.slot)
+        if planned is not None and planned.source is not None:
+            found.append(planned)
+        else:
+            found.append(replace(tensor, edits=planned.edits) if planned is not None else tensor)
+    unknown = [tensor.name for slot, tensor in waiting.items() if slot not in {item.slot for item in found}]
+    if unknown:
+        raise BuildError(f"'{path}' has no variable '{unknown[0]}'", layer=key)
+    return tuple(found)
+
+
+def _structure(checkpoint: Checkpoint) -> str:
+    """Digest of everything but flags, which a live model can change."""
+    leaves = {
+        item.path: True
+        for item in walk(checkpoint.model)
+        if item.layer.graph is None and "trainable" in item.layer.config
+    }
+    keys = [item.layer.key for item in walk(checkpoint.model)]
+    return architecture_digest(set_flags(checkpoint, leaves)) + repr(keys)
+
+
+def fresh_layers(model: Layer) -> list[str]:
+    """Keys of layers that no file holds."""
+    return [item.layer.key for item in walk(model) if item.layer.is_new]

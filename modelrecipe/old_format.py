@@ -1,0 +1,29 @@
+"""What the HDF5 format of Keras 1 and 2 cannot hold, so that plain Keras could not read it back."""
+
+from __future__ import annotations
+
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.errors import EditError
+from modelrecipe.graph import walk
+from modelrecipe.selector import dtype_of
+
+
+def refuse_old_format(checkpoint: Checkpoint) -> None:
+    """Refuse to write as HDF5 what plain Keras could not read back.
+
+    Raises:
+        EditError: the graph holds bare operations or bfloat16 weights.
+    """
+    for located in walk(checkpoint.model):
+        if located.layer.is_operation:
+            raise EditError(
+                f"the operation '{located.path}' ({located.layer.kind_name}) cannot be reloaded from the old HDF5 format",
+                hint="save as .keras",
+                at=("path",),
+            )
+        if "bfloat16" in (dtype_of(located.layer.config) or ""):
+            raise EditError(
+                f"'{located.path}' has bfloat16 weights, which the old HDF5 format cannot hold",
+                hint="save as .keras",
+                at=("path",),
+            )

@@ -1,0 +1,73 @@
+"""`plan`: what a run would do, found out by running the same steps on documents, without writing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from modelrecipe.bench import WorkBench
+from modelrecipe.execution import Execution, totals
+from modelrecipe.outcome import Outcome
+from modelrecipe.recipe import Recipe
+
+
+def plan_recipe(
+    recipe: Recipe,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    exact: bool = False,
+    allow_code: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Say what a run would do.
+
+    Args:
+        recipe: a recipe.
+        out: folder for the outputs, as in a run.
+        force: as in a run.
+        exact: start Keras where only it can tell a size or build an architecture; nothing is written all the same.
+        allow_code: import the modules that the recipe names; only with `exact`.
+        progress: told in words what takes time.
+
+    Returns:
+        The outcome; its `problems` are what would stop the run beside the recipe itself, such as an existing output.
+
+    Raises:
+        RecipeError: a step refuses; nothing was written.
+    """
+    begun = time.perf_counter()
+    bench = WorkBench(
+        folder=recipe.folder,
+        seed=recipe.seed,
+        out=Path(out) if out is not None else None,
+        force=force,
+        is_dry=True,
+        exact=exact,
+        progress=progress or _silent,
+    )
+    with bench:
+        if exact:
+            bench.import_code(recipe, allow_code=allow_code)
+        execution = Execution(recipe, bench)
+        execution.run()
+        if execution.checkpoint is not None:
+            bench.check_fit(execution.checkpoint)
+            if exact:
+                execution.checkpoint = bench.measure(execution.checkpoint)
+        is_known = not any(step.is_unknown for step in execution.outcomes)
+        return Outcome(
+            recipe=recipe.name,
+            is_plan=True,
+            steps=tuple(execution.outcomes),
+            before=execution.before,
+            after=totals(execution.checkpoint) if execution.checkpoint is not None and is_known else None,
+            outputs=tuple(item.output for item in bench.written),
+            seconds=time.perf_counter() - begun,
+            problems=tuple(bench.problems),
+        )
+
+
+def _silent(text: str) -> None:
+    del text

@@ -1,0 +1,178 @@
+"""Shapes of every tensor of a graph, as far as they can be known without Keras.
+
+What the file recorded is believed for layers that no edit reached; behind an edit the rules of `shapes` go on, and
+where they end, only Keras can tell (None).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from modelrecipe import shapes
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, locate, map_refs
+
+TensorKey = tuple[str, int, int]
+
+
+def graph_shapes(graph: Graph, given: Sequence[Shape | None] | None = None) -> dict[TensorKey, Shape | None]:
+    """The shape of every tensor of one graph under (layer, call, index).
+
+    Args:
+        graph: the graph.
+        given: shapes of its inputs, in their order, where it is called with others than its own.
+    """
+    recorded = _recorded(graph)
+    found: dict[TensorKey, Shape | None] = {}
+    for number, ref in enumerate(iter_refs(graph.inputs)):
+        found[ref.key] = given[number] if given is not None and number < len(given) else _input_shape(graph, ref)
+    for layer in graph.layers:
+        if layer.is_input and (layer.name, 0, 0) not in found:
+            found[(layer.name, 0, 0)] = _input_shape(graph, TensorRef(layer=layer.name))
+    waiting = [(layer, number) for layer in graph.layers for number in range(len(layer.calls))]
+    while waiting:
+        left: list[tuple[Layer, int]] = []
+        for layer, number in waiting:
+            if any(ref.key not in found and _is_made_here(graph, ref) for ref in layer.calls[number].refs()):
+                left.append((layer, number))
+            else:
+                _call_shapes(layer, number, recorded, found)
+        if len(left) == len(waiting):
+            break
+        waiting = left
+    return found
+
+
+def annotate(checkpoint: Checkpoint, known: Mapping[str, Mapping[TensorKey, Shape | None]] | None = None) -> Checkpoint:
+    """Write shapes into every reference of every graph.
+
+    Args:
+        checkpoint: a model whose shapes are those of its source.
+        known: shapes by path of the graph, as Keras found them; without them, what the file and the rules know.
+    """
+
+    def visit(layer: Layer, path: str) -> Layer:
+        if layer.graph is None:
+            return layer
+        found = known.get(path, {}) if known is not None else graph_shapes(layer.graph)
+
+        def noted(ref: TensorRef) -> TensorRef:
+            shape = found.get(ref.key)
+            return replace(ref, shape=shape) if shape is not None and shape != ref.shape else ref
+
+        prefix = f"{path}/" if path else ""
+        layers = tuple(
+            replace(visit(item, prefix + item.name), calls=tuple(call.map(noted) for call in item.calls))
+            for item in layer.graph.layers
+        )
+        graph = replace(layer.graph, layers=layers, outputs=map_refs(layer.graph.outputs, noted))
+        return replace(layer, graph=graph)
+
+    return replace(checkpoint, model=visit(checkpoint.model, ""))
+
+
+def is_complete(checkpoint: Checkpoint) -> bool:
+    """Whether the shape of every output of the model is known."""
+    graph = checkpoint.model.graph
+    return graph is not None and all(shape is not None for shape in end_shapes(graph))
+
+
+def _is_made_here(graph: Graph, ref: TensorRef) -> bool:
+    """Whether the tensor will be known later; a second output of a layer may never be."""
+    return ref.index == 0
+
+
+def _recorded(graph: Graph) -> Mapping[TensorKey, Shape]:
+    refs = [ref for layer in graph.layers for call in layer.calls for ref in call.refs()]
+    refs += list(iter_refs(graph.outputs))
+    return {ref.key: ref.shape for ref in refs if ref.shape is not None}
+
+
+def _input_shape(graph: Graph, ref: TensorRef) -> Shape | None:
+    config = graph.layer(ref.layer).config
+    shape = config.get("batch_shape") or config.get("batch_input_shape")
+    if isinstance(shape, list | tuple):
+        return tuple(shape)
+    return None
+
+
+def _call_shapes(
+    layer: Layer, number: int, recorded: Mapping[TensorKey, Shape], found: dict[TensorKey, Shape | None]
+) -> None:
+    call = layer.calls[number]
+    inputs = [found.get(ref.key) for ref in call.refs()]
+    is_as_recorded = all(ref.shape is not None and found.get(ref.key) == ref.shape for ref in call.refs())
+    outputs: list[Shape | None]
+    if is_as_recorded and (layer.name, number, 0) in recorded:
+        keys = [key for key in recorded if key[:2] == (layer.name, number)]
+        found.update({key: recorded[key] for key in keys})
+        return
+    if layer.graph is not None:
+        inner = graph_shapes(layer.graph, inputs)
+        outputs = [inner.get(ref.key) for ref in iter_refs(layer.graph.outputs)]
+    else:
+        outputs = [rule_shape(layer, call, inputs)]
+    for index, shape in enumerate(outputs):
+        found[(layer.name, number, index)] = shape
+
+
+def rule_shape(layer: Layer, call: Call, inputs: Sequence[Shape | None]) -> Shape | None:
+    """The output shape of one call by the rules of `shapes`; None where only Keras can tell."""
+    if layer.is_operation and len(list(iter_refs(call.args))) != len(_flat(call.args)):
+        return None
+    try:
+        return shapes.output_shape(layer.class_name, layer.config, inputs, is_operation=layer.is_operation)
+    except (IndexError, TypeError, ZeroDivisionError, KeyError, ValueError):
+        # The rules describe layers on inputs that fit them; on others the build says what is wrong.
+        return None
+
+
+def _flat(args: Sequence[object]) -> list[object]:
+    found: list[object] = []
+    for item in args:
+        found += _flat(item) if isinstance(item, list | tuple) else [item]
+    return found
+
+
+def input_shapes(model: Layer, path: str, call: int = 0) -> list[Shape | None]:
+    """The shapes that a layer is called with."""
+    located = locate(model, path)
+    graph = located.parents[-1].graph
+    if graph is None or call >= len(located.layer.calls):
+        return []
+    found = _cached_shapes(_Same(graph))
+    return [found.get(ref.key) for ref in located.layer.calls[call].refs()]
+
+
+def output_shapes(model: Layer, path: str) -> list[Shape | None]:
+    """The shapes that the first call of a layer gives, one for each output that is known."""
+    located = locate(model, path)
+    graph = located.parents[-1].graph
+    found = {} if graph is None else _cached_shapes(_Same(graph))
+    return [shape for key, shape in sorted(found.items()) if key[:2] == (located.layer.name, 0)]
+
+
+def end_shapes(graph: Graph, *, of_inputs: bool = False) -> list[Shape | None]:
+    """The shapes of a graph's outputs (or inputs), in their order."""
+    found = _cached_shapes(_Same(graph))
+    return [found.get(ref.key) for ref in iter_refs(graph.inputs if of_inputs else graph.outputs)]
+
+
+class _Same:
+    """A graph as a cache key: by identity, which is sound because graphs never change."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def __hash__(self) -> int:
+        return id(self.graph)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.graph is self.graph
+
+
+@lru_cache(maxsize=16)
+def _cached_shapes(same: _Same) -> dict[TensorKey, Shape | None]:
+    return graph_shapes(same.graph)

@@ -1,0 +1,34 @@
+"""Which steps there are: the built-in ones as an explicit tuple, those of other packages by entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import entry_points
+
+from modelrecipe.errors import UsageError
+from modelrecipe.step import Step
+
+ENTRY_POINTS = "modelrecipe.steps"
+
+
+@lru_cache(maxsize=1)
+def steps() -> Mapping[str, type[Step]]:
+    """Every step by its word, the built-in ones first, in the order in which recipes tend to use them.
+
+    Raises:
+        UsageError: an installed package offers a step whose word is taken, or something that is no step.
+    """
+    from modelrecipe.steps import BUILT_IN
+
+    found: dict[str, type[Step]] = {step.word: step for step in BUILT_IN}
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        step = entry.load()
+        if not (isinstance(step, type) and issubclass(step, Step)):
+            raise UsageError(f"the entry point '{entry.value}' is no step", hint="name a subclass of modelrecipe.Step")
+        if step.word in found:
+            raise UsageError(
+                f"the step '{step.word}' of '{entry.value}' stands there already", hint="give it another word"
+            )
+        found[step.word] = step
+    return found

@@ -1,0 +1,102 @@
+"""`run`: carry a recipe out, prove it, lock it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from modelrecipe import lock
+from modelrecipe.bench import WorkBench
+from modelrecipe.errors import Problems
+from modelrecipe.execution import Execution, totals
+from modelrecipe.outcome import Outcome
+from modelrecipe.recipe import Recipe
+
+
+def run_recipe(
+    recipe: Recipe,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    locked: bool = False,
+    allow_code: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Carry out a recipe.
+
+    The whole recipe is tried on documents first, so that what can be known early fails early. Every written file is
+    read back and compared with the source before it takes its name.
+
+    Args:
+        recipe: a recipe.
+        out: folder for the outputs and locks, instead of the recipe's own paths.
+        force: replace outputs that exist.
+        locked: refuse the run when anything differs from the lock beside the output.
+        allow_code: import the Python modules that the recipe names.
+        progress: told in words what takes time.
+
+    Raises:
+        RecipeError: a step, a check, the proof or the lock refuses; no output of this step or a later one exists.
+    """
+    begun = time.perf_counter()
+    folder = Path(out) if out is not None else None
+    told = progress or (lambda text: None)
+    tried = WorkBench(folder=recipe.folder, seed=recipe.seed, out=folder, force=force, is_dry=True)
+    tried.require_permission(recipe, allow_code=allow_code)
+    with tried:
+        trial = Execution(recipe, tried)
+        trial.run()
+        if trial.checkpoint is not None:
+            tried.check_fit(trial.checkpoint)
+        if tried.problems:
+            raise tried.problems[0] if len(tried.problems) == 1 else Problems(tried.problems)
+    bench = WorkBench(folder=recipe.folder, seed=recipe.seed, out=folder, force=force, progress=told, opened=tried.opened)
+    with bench:
+        if locked:
+            bench.expected = lock.expectations(recipe, tried, trial.outcomes)
+        bench.import_code(recipe, allow_code=allow_code)
+        execution = Execution(recipe, bench)
+        execution.run()
+        locks = lock.write_locks(recipe, bench, execution.outcomes)
+        return Outcome(
+            recipe=recipe.name,
+            is_plan=False,
+            steps=tuple(execution.outcomes),
+            before=execution.before,
+            after=totals(execution.checkpoint) if execution.checkpoint is not None else None,
+            outputs=tuple(item.output for item in bench.written),
+            locks=tuple(str(path) for path in locks),
+            seconds=time.perf_counter() - begun,
+        )
+
+
+def apply(recipe: Recipe | str | Path, model: Any, *, given: dict[str, Any] | None = None, allow_code: bool = False) -> Any:
+    """Apply a recipe's steps to a live Keras model and give back a new one; the model itself stays untouched.
+
+    The model stands in for what the recipe loads, and `save` steps are left out. The new model shares no layer and no
+    variable with the old one, and is not compiled.
+
+    Args:
+        recipe: a recipe, or the path of one.
+        model: a Keras model.
+        given: values for the recipe's variables, when a path is given.
+        allow_code: import the Python modules that the recipe names.
+
+    Raises:
+        RecipeError: as in a run.
+    """
+    from modelrecipe.live.session import custom_classes_of
+    from modelrecipe.recipe import load_recipe
+
+    read = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, given)
+    bench = WorkBench(folder=read.folder, seed=read.seed, is_safe=False)
+    with bench, custom_classes_of(model):
+        bench.require_permission(read, allow_code=allow_code)
+        bench.import_code(read, allow_code=allow_code)
+        bench.given = bench.source = bench.workshop.capture(model)
+        execution = Execution(read, bench)
+        execution.run()
+        edited = bench.measure(execution.checkpoint or bench.given)
+        return bench.workshop.live(edited)

@@ -1,0 +1,137 @@
+"""The contract of a step: what it declares, what it may use, and how it says what it did.
+
+Everything else about a step (schema, documentation, validation, plan, proof) follows from the class. This room knows
+no YAML, no files and no Keras.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+from modelrecipe.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from modelrecipe.applications import Application
+    from modelrecipe.graph import Located
+    from modelrecipe.selector import Selector
+    from modelrecipe.weights import Tensor
+
+
+class Touch(enum.Flag):
+    """What may differ after a step; the runner refuses the run when anything else does."""
+
+    NOTHING = 0
+    VALUES = enum.auto()
+    FLAGS = enum.auto()
+    NAMES = enum.auto()
+    STRUCTURE = enum.auto()
+    LIVE = enum.auto()
+
+
+NOTHING, VALUES, FLAGS, NAMES, STRUCTURE, LIVE = (
+    Touch.NOTHING,
+    Touch.VALUES,
+    Touch.FLAGS,
+    Touch.NAMES,
+    Touch.STRUCTURE,
+    Touch.LIVE,
+)
+
+ChangeKind = Literal["+", "-", "~", "-/+"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One thing that a step did to one layer.
+
+    Args:
+        kind: `+` added, `-` removed, `~` changed in place, `-/+` replaced.
+        layer: path of the layer, before the step where it existed before.
+        key: the layer's key; what the proof goes by.
+        what: the change in words, as `kernel × 0.8` or `MaxPooling2D → AveragePooling2D`.
+        weights: names of the variables whose numbers may differ afterwards.
+        flag: whether the layer's trainable flag may differ afterwards.
+    """
+
+    kind: ChangeKind
+    layer: str
+    key: str
+    what: str
+    weights: tuple[str, ...] = ()
+    flag: bool = False
+
+
+class Bench(Protocol):
+    """What a step may use of the world. `run` and `plan` each have one; a step cannot tell them apart."""
+
+    def select(self, checkpoint: Checkpoint, selector: Selector, key: str = "layers") -> Sequence[Located]:
+        """The layers that the selector names; also noted for the report and the lock.
+
+        Raises:
+            SelectorError: nothing matched, or not as many as `expect` says.
+        """
+        ...
+
+    def record(self, change: Change) -> None:
+        """Say what was done to one layer."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say something about the whole step, for the report."""
+        ...
+
+    def open(self, path: str, format: str | None = None) -> Checkpoint:
+        """Read a model file, named relative to the recipe."""
+        ...
+
+    def construct(self, application: Application) -> Checkpoint:
+        """Build an architecture of `keras.applications`."""
+        ...
+
+    def keep(self, name: str, checkpoint: Checkpoint) -> None:
+        """Put a further checkpoint aside under a name, for steps that read `from` it."""
+        ...
+
+    def measure(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The same checkpoint with all shapes and new weights known, which may need Keras once.
+
+        In a plan without `--exact`, what only Keras can tell stays unknown.
+        """
+        ...
+
+    def numbers(self, tensor: Tensor) -> NDArray[np.generic] | None:
+        """The numbers of a tensor; None in a plan, which reads no weights."""
+        ...
+
+    def compare(self, checkpoint: Checkpoint, path: str, batch: int) -> float | None:
+        """The largest difference of outputs to those of the model file at `path`; None in a plan."""
+        ...
+
+    def write(self, checkpoint: Checkpoint, path: str, format: str | None, *, force: bool) -> Checkpoint:
+        """Write the model, whole or not at all; gives back what later steps go on with."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(ABC):
+    """One word of the recipe language."""
+
+    word: ClassVar[str]
+    touches: ClassVar[Touch]
+
+    @abstractmethod
+    def apply(self, checkpoint: Checkpoint, bench: Bench) -> Checkpoint:
+        """The edited checkpoint; the one given is left as it was."""
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first sentence of the docstring."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
+

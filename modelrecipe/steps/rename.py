@@ -1,0 +1,81 @@
+"""`rename`: give layers other names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.errors import EditError, LanguageError
+from modelrecipe.fields import Doc
+from modelrecipe.graph import Located
+from modelrecipe.rewire import rename_layers
+from modelrecipe.selector import Selector
+from modelrecipe.step import NAMES, Bench, Change, Step, Touch
+from modelrecipe.surgery import map_graphs, refuse_opaque
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rename(Step):
+    """Give the selected layers other names.
+
+    Calls and outputs follow; weights, flags and numbers are unchanged. `to` may hold `{name}`, `{index}` (from 0,
+    among the selected) and, when the selector has a `regex`, its groups as `{1}` or by name. `map` names each layer
+    and its new name. Keys of a dictionary of inputs or outputs belong to the model's caller and stay.
+
+    Example:
+        - rename: {layers: {type: Dense}, to: "dense_{index}"}
+    """
+
+    word: ClassVar[str] = "rename"
+    touches: ClassVar[Touch] = NAMES
+
+    layers: Annotated[Selector | None, Doc("which layers, together with `to`")] = None
+    to: Annotated[str | None, Doc("the new name; may hold {name}, {index} and groups of the regex")] = None
+    map: Annotated[Mapping[str, str] | None, Doc("old name or path to new name")] = None
+
+    def problems(self) -> Iterator[LanguageError]:
+        """Either `layers` with `to`, or `map`."""
+        if self.map is None and (self.layers is None or self.to is None):
+            yield LanguageError("rename needs 'layers' and 'to', or 'map'")
+        elif self.map is not None and (self.layers is not None or self.to is not None):
+            yield LanguageError("rename takes 'map', or 'layers' and 'to', not both")
+
+    def apply(self, checkpoint: Checkpoint, bench: Bench) -> Checkpoint:
+        """Rename in every graph at once, so that names may be exchanged."""
+        refuse_opaque(checkpoint, self.word)
+        names: dict[str, str] = {}
+        for located, new in self._pairs(checkpoint, bench):
+            if located.layer.name != new:
+                names[located.path] = new
+                what = f"named '{new}'"
+                bench.record(Change(kind="~", layer=located.path, key=located.layer.key, what=what))
+        try:
+            return map_graphs(checkpoint, names, rename_layers)
+        except EditError as error:
+            error.at = error.at or (("to",) if self.map is None else ("map",))
+            raise
+
+    def _pairs(self, checkpoint: Checkpoint, bench: Bench) -> Iterator[tuple[Located, str]]:
+        if self.map is not None:
+            for old, new in self.map.items():
+                for located in bench.select(checkpoint, Selector(name=old, expect=1), "map"):
+                    yield located, new
+        elif self.layers is not None and self.to is not None:
+            for index, located in enumerate(bench.select(checkpoint, self.layers)):
+                yield located, self._name(located, index)
+
+    def _name(self, located: Located, index: int) -> str:
+        found = re.fullmatch(self.layers.regex, located.path) if self.layers and self.layers.regex else None
+        groups = ("", *(found.groups("") if found else ()))
+        named = found.groupdict("") if found else {}
+        try:
+            return str(self.to).format(*groups, **{"name": located.layer.name, "index": index, **named})
+        except (KeyError, IndexError, ValueError) as error:
+            raise EditError(
+                f"'{self.to}' names something that is not there: {error}",
+                hint="it may hold {name}, {index}, and the groups of the selector's regex",
+                at=("to",),
+            ) from error

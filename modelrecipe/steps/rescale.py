@@ -1,0 +1,91 @@
+"""`rescale`: multiply weights by a constant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.errors import EditError, nearest_names
+from modelrecipe.fields import Doc
+from modelrecipe.graph import Located
+from modelrecipe.selector import Selector
+from modelrecipe.step import VALUES, Bench, Change, Step, Touch
+from modelrecipe.surgery import leaves_of
+from modelrecipe.weight_selector import ALL, WeightSelector, selected_weights
+from modelrecipe.weights import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescale(Step):
+    """Multiply the weights of the selected layers by a constant.
+
+    The product is taken in the weight's own type. Shapes, types and every weight that is not named are unchanged;
+    without `weights`, all trainable weights of the layers are meant, that is no moving statistics. A shared layer is
+    rescaled once. Scaling one layer's weights down before fine-tuning keeps it near its start (weight decay towards 0
+    in one step; see `docs/recipes.md`).
+
+    Example:
+        - rescale: {layers: {type: Dense}, weights: kernel, factor: 0.5}
+    """
+
+    word: ClassVar[str] = "rescale"
+    touches: ClassVar[Touch] = VALUES
+
+    layers: Annotated[Selector, Doc("whose weights")]
+    factor: Annotated[float, Doc("multiplier, dimensionless")]
+    weights: Annotated[WeightSelector, Doc("which variables of each layer: names, globs or roles")] = ALL
+
+    def apply(self, checkpoint: Checkpoint, bench: Bench) -> Checkpoint:
+        """Scale the tensors lazily: nothing is read until the model is written."""
+        chosen = leaves_of(bench.select(checkpoint, self.layers))
+        weights = checkpoint.weights
+        done: set[str] = set()
+        for path, located in chosen.items():
+            tensors = checkpoint.weights.of(located.layer.key)
+            named = selected_weights(tensors, self.weights)
+            if not named or located.layer.key in done:
+                continue
+            done.add(located.layer.key)
+            scaled = [self._scaled(tensor, path) if tensor.name in named else tensor for tensor in tensors]
+            weights = weights.having(located.layer.key, scaled)
+            what = f"{', '.join(named)} × {self.factor:g}"
+            bench.record(Change(kind="~", layer=path, key=located.layer.key, what=what, weights=named))
+        if not done:
+            raise _nothing_named(self.weights, checkpoint, list(chosen.values()))
+        return replace(checkpoint, weights=weights)
+
+    def _scaled(self, tensor: Tensor, path: str) -> Tensor:
+        if tensor.dtype is not None and "float" not in tensor.dtype:
+            raise EditError(
+                f"'{tensor.name}' of '{path}' is {tensor.dtype}, which holds no fractions",
+                hint="name the weights that are meant",
+                at=("weights",),
+            )
+        return tensor.map(_Times(self.factor))
+
+
+@dataclass(frozen=True)
+class _Times:
+    factor: float
+
+    def __call__(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        # A Python scalar would be widened for bfloat16; a scalar of the array's own type is what Keras would use.
+        return np.multiply(values, np.asarray(self.factor).astype(values.dtype))
+
+
+def _nothing_named(weights: WeightSelector, checkpoint: Checkpoint, chosen: list[Located]) -> EditError:
+    names = sorted({tensor.name for located in chosen for tensor in checkpoint.weights.of(located.layer.key)})
+    layers = ", ".join(f"'{located.path}'" for located in chosen[:4]) + (", ..." if len(chosen) > 4 else "")
+    if not names or not weights:
+        return EditError(f"{layers} has no weights", hint="select layers with weights: has: kernel", at=("layers",))
+    wanted = weights if isinstance(weights, str) else ", ".join(weights)
+    near = nearest_names(wanted, names) or names[:6]
+    return EditError(
+        f"no weight of {layers} is named '{wanted}'",
+        hint="nearest weights: " + ", ".join(f"'{name}'" for name in near),
+        at=("weights",),
+    )

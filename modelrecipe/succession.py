@@ -1,0 +1,135 @@
+"""What a new layer begins with: the weights of the layer it replaces, or fresh ones. Never a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from modelrecipe import catalog, shapes
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.errors import EditError
+from modelrecipe.graph import Layer, Located, Shape
+from modelrecipe.propagate import input_shapes
+from modelrecipe.weights import Tensor
+
+Wanted = Literal["keep", "fresh"] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Succession:
+    """The layers that take one layer's place.
+
+    Args:
+        chain: the new layers; one that keeps the old weights has the old layer's identity.
+        tensors: weights of each new layer under its key.
+        kept: names of the variables that were taken over.
+        is_fresh: whether some layer begins with newly initialised weights.
+    """
+
+    chain: Sequence[Layer]
+    tensors: Mapping[str, Sequence[Tensor]]
+    kept: tuple[str, ...] = ()
+    is_fresh: bool = False
+
+
+def fresh_tensors(layer: Layer) -> tuple[Tensor, ...]:
+    """The variables of a new layer, which Keras will initialise; none where the catalog does not know them."""
+    return tuple(
+        Tensor(name=item.name, slot=item.slot, shape=None, dtype=None, is_trainable=item.trainable)
+        for item in catalog.variables(layer.kind_name, layer.config) or ()
+    )
+
+
+def succeed(checkpoint: Checkpoint, located: Located, chain: Sequence[Layer], wanted: Sequence[Wanted]) -> Succession:
+    """Decide what each new layer begins with.
+
+    Args:
+        checkpoint: the model before the edit.
+        located: the old layer.
+        chain: the new layers.
+        wanted: for each, what the recipe says; None where it says nothing.
+
+    Raises:
+        EditError: the old weights would fit and the recipe does not say whether to keep them, or it says `keep` and
+            they do not fit.
+    """
+    old = [tensor for tensor in checkpoint.tensors(located) if not tensor.is_random_state]
+    layers: list[Layer] = []
+    tensors: dict[str, Sequence[Tensor]] = {}
+    kept: tuple[str, ...] = ()
+    is_fresh = False
+    for number, (layer, wish) in enumerate(zip(chain, wanted, strict=True)):
+        first_input = input_shapes(checkpoint.model, located.path) if number == 0 else None
+        own = fresh_tensors(layer)
+        fits = _fit(old, own, layer, first_input)
+        if wish == "keep":
+            layer, tensors[located.layer.key] = _keep(located, old, own, layer, fits)
+            kept = tuple(tensor.name for tensor in tensors[located.layer.key])
+        elif wish is None and fits is not False and old and _may_have_weights(layer):
+            raise EditError(
+                f"the weights of '{located.path}' {'may ' if fits is None else ''}fit the new {layer.kind_name}",
+                hint="write weights: keep to take them over, or weights: fresh to begin anew",
+                at=("weights",),
+            )
+        else:
+            tensors[layer.key] = own
+            is_fresh = is_fresh or _may_have_weights(layer)
+        layers.append(_with_flag_of(located.layer, layer) if wish == "keep" or not _may_have_weights(layer) else layer)
+    return Succession(chain=layers, tensors=tensors, kept=kept, is_fresh=is_fresh)
+
+
+def _may_have_weights(layer: Layer) -> bool:
+    variables = catalog.variables(layer.kind_name, layer.config)
+    return variables is None or any("seed_generator" not in item.slot for item in variables)
+
+
+def _fit(
+    old: Sequence[Tensor], own: Sequence[Tensor], layer: Layer, inputs: Sequence[Shape | None] | None
+) -> bool | None:
+    """Whether some old weight has name and shape of a new one; None when only Keras can tell the new shapes."""
+    names = {tensor.name: tensor.shape for tensor in old}
+    own = [tensor for tensor in own if not tensor.is_random_state]
+    if catalog.find(layer.kind_name) is not None and not {tensor.name for tensor in own} & set(names):
+        return False
+    if inputs is None or any(shape is None for shape in inputs):
+        return None
+    known = shapes.variable_shapes(layer.class_name, layer.config, [shape for shape in inputs if shape is not None])
+    if known is None:
+        return None
+    return any(names.get(name) == shape for name, shape in known.items())
+
+
+def _keep(
+    located: Located, old: Sequence[Tensor], own: Sequence[Tensor], layer: Layer, fits: bool | None
+) -> tuple[Layer, Sequence[Tensor]]:
+    """The new layer under the old identity, with the old tensors at the new layer's slots."""
+    path = located.path
+    if located.layer.graph is not None:
+        raise EditError(f"'{path}' is a model, whose weights no single layer can keep", at=("weights",))
+    if layer.class_name == located.layer.class_name and not own:
+        return replace(layer, key=located.layer.key), old
+    by_name = {tensor.name: tensor for tensor in old}
+    needed = [tensor for tensor in own if not tensor.is_random_state]
+    missing = [tensor.name for tensor in needed if tensor.name not in by_name]
+    if missing or not needed or fits is False:
+        has = ", ".join(f"{tensor.name} {_sizes(tensor.shape)}" for tensor in old) or "none"
+        lacking = f"no weight '{missing[0]}'" if missing else "no weights of its shapes"
+        raise EditError(
+            f"'{path}' has {lacking} for the new {layer.kind_name} to keep",
+            hint=f"write weights: fresh; it has {has}",
+            at=("weights",),
+        )
+    moved = [replace(by_name[tensor.name], slot=tensor.slot) for tensor in needed]
+    random = [tensor for tensor in own if tensor.is_random_state]
+    return replace(layer, key=located.layer.key), [*moved, *random]
+
+
+def _sizes(shape: tuple[int, ...] | None) -> str:
+    return "?" if shape is None else "(" + ", ".join(map(str, shape)) + ")"
+
+
+def _with_flag_of(old: Layer, new: Layer) -> Layer:
+    if "trainable" in old.config and not new.is_operation and "trainable" not in new.config:
+        return replace(new, config={**new.config, "trainable": old.config["trainable"]})
+    return new

@@ -1,0 +1,173 @@
+"""What fits a line of a terminal: shortening, columns, and styled lines as text. Knows nothing of models."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, get_character_cell_size
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+_GAP = "…"
+_PLAIN = str.maketrans({"→": "->", "×": "x", "…": "...", "·": "-", "≤": "<="})
+_MOST_COLUMNS = 120
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One field of a table.
+
+    Args:
+        text: what stands there.
+        style: a rich style; plain when empty.
+        right: whether it is aligned to the right.
+    """
+
+    text: str
+    style: str = ""
+    right: bool = False
+
+
+def printable(text: str) -> str:
+    """The text without line ends and control characters, which in names of layers could drive the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "\ufffd" for character in " ".join(text.splitlines()))
+
+
+def cut(text: str, width: int) -> str:
+    """The beginning of a text, in at most `width` columns; an ellipsis says that something is left out."""
+    text = printable(text)
+    if cell_len(text) <= width:
+        return text
+    return _begin(text, width - 1).rstrip() + _GAP if width > 0 else ""
+
+
+def shorten(text: str, width: int) -> str:
+    """Beginning and end of a text, in at most `width` columns; of a path, the last name stays whole where it can.
+
+    Example:
+        >>> shorten("backbone/stage_4/block_17/conv_expand", 24)
+        'backbone/st…/conv_expand'
+    """
+    text = printable(text)
+    if cell_len(text) <= width:
+        return text
+    if width < 4:
+        return cut(text, width)
+    end = "/" + text.rpartition("/")[2] if "/" in text else ""
+    wanted = cell_len(end)
+    if not end or wanted > width - 4:
+        wanted = width // 2
+    end = _end(text, wanted)
+    return _begin(text, width - 1 - cell_len(end)) + _GAP + end
+
+
+def _begin(text: str, width: int) -> str:
+    used = 0
+    for number, character in enumerate(text):
+        used += get_character_cell_size(character)
+        if used > width:
+            return text[:number]
+    return text
+
+
+def _end(text: str, width: int) -> str:
+    return _begin(text[::-1], width)[::-1]
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` columns, broken between words; a longer word is broken inside."""
+    lines = [""]
+    for word in printable(text).split():
+        rest = word
+        if lines[-1] and cell_len(lines[-1]) + 1 + cell_len(rest) <= width:
+            lines[-1] += f" {rest}"
+            continue
+        if lines[-1]:
+            lines.append("")
+        while cell_len(rest) > width and (part := _begin(rest, width)):
+            lines[-1] = part
+            lines.append("")
+            rest = rest[len(part) :]
+        lines[-1] = rest
+    return lines
+
+
+def columns(
+    rows: Sequence[Sequence[Cell]], width: int, *, indent: int = 0, shrink: Mapping[int, int] | None = None
+) -> list[Text]:
+    """Rows as a table with two spaces between columns; a column that is empty everywhere is left out.
+
+    Args:
+        rows: each with equally many cells.
+        width: of a line, the indent included.
+        indent: spaces in front.
+        shrink: columns that give way when a line would be too long, the first one first, each down to its number of
+            columns; when that does not do, the line is cut.
+    """
+    used = [number for number in range(len(rows[0]) if rows else 0) if any(row[number].text for row in rows)]
+    widths = {number: max(cell_len(printable(row[number].text)) for row in rows) for number in used}
+    excess = indent + sum(widths.values()) + 2 * (len(used) - 1) - width
+    for number, least in (shrink or {}).items():
+        if excess > 0 and number in widths:
+            given = min(excess, max(0, widths[number] - least))
+            widths[number] -= given
+            excess -= given
+    return [_row([(row[number], widths[number]) for number in used], width, indent) for row in rows]
+
+
+def _row(cells: Sequence[tuple[Cell, int]], width: int, indent: int) -> Text:
+    line = Text(" " * indent)
+    for number, (cell, room) in enumerate(cells):
+        text = shorten(cell.text, min(room, max(0, width - line.cell_len)))
+        padding = " " * (room - cell_len(text))
+        line.append(padding if cell.right else "")
+        line.append(text, style=cell.style or None)
+        if number < len(cells) - 1:
+            line.append(("" if cell.right else padding) + "  ")
+    line.rstrip()
+    return line
+
+
+def painted(lines: Iterable[Text], *, color: bool) -> str:
+    """Lines as one text that ends with a line end, with colour codes or without."""
+    lines = list(lines)
+    if not color:
+        return "".join(line.plain.rstrip() + "\n" for line in lines)
+    from rich.console import Console
+
+    target = io.StringIO()
+    console = Console(file=target, force_terminal=True, no_color=False, color_system="standard", legacy_windows=False)
+    for line in lines:
+        # The lines fit already: `soft_wrap` keeps the console from wrapping and cropping them again.
+        console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)
+    return target.getvalue()
+
+
+def wants_color(stream: TextIO, *, is_forbidden: bool = False) -> bool:
+    """Whether to write colour codes: to terminals, unless `NO_COLOR` is set; `FORCE_COLOR` also into pipes."""
+    if is_forbidden or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def width_of_terminal() -> int:
+    """Columns to write: of the terminal or of `COLUMNS`, 80 in a pipe, never so many that lines get hard to read."""
+    return max(40, min(_MOST_COLUMNS, shutil.get_terminal_size((80, 24)).columns))
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """The text for a stream that may not know all its characters: arrows and their like in ASCII."""
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return text.translate(_PLAIN).encode(encoding or "utf-8", "replace").decode(encoding or "utf-8")
+    return text
