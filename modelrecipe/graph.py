@@ -182,12 +182,15 @@ class Located:
 
 
 def iter_refs(structure: Any) -> Iterator[TensorRef]:
-    """Every `TensorRef` in nested lists, tuples and mappings, in order."""
+    """Every `TensorRef` in nested lists, tuples and mappings, in the order in which Keras numbers them.
+
+    Mappings go by sorted key (keras, `tree.flatten`), whatever the order they are written in.
+    """
     if isinstance(structure, TensorRef):
         yield structure
     elif isinstance(structure, Mapping):
-        for value in structure.values():
-            yield from iter_refs(value)
+        for key in sorted(structure):
+            yield from iter_refs(structure[key])
     elif isinstance(structure, list | tuple):
         for value in structure:
             yield from iter_refs(value)

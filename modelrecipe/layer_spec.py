@@ -12,7 +12,6 @@ from modelrecipe.fields import Doc
 from modelrecipe.graph import Layer
 
 Inherit = Literal["config"] | tuple[str, ...]
-_KEPT_ALWAYS = ("dtype",)
 _NEVER_INHERITED = ("name", "trainable", "build_config")
 
 
@@ -87,8 +86,10 @@ class LayerSpec:
     def _inherited(self, old: Layer | None, inherit: Inherit | None, entry: catalog.Entry | None) -> dict[str, Any]:
         if old is None:
             return {}
-        accepted = None if entry is None else {argument.name for argument in entry.arguments} | set(_KEPT_ALWAYS)
-        taken = {key: old.config[key] for key in _KEPT_ALWAYS if key in old.config and not _is_operation(entry)}
+        accepted = None if entry is None else {argument.name for argument in entry.arguments} | {"dtype"}
+        taken: dict[str, Any] = {}
+        if "dtype" in old.config and not _is_operation(entry):
+            taken["dtype"] = old.config["dtype"] if self.class_ == old.class_name else _unquantised(old.config["dtype"])
         if inherit is None:
             return taken
         if inherit == "config":
@@ -101,6 +102,15 @@ class LayerSpec:
             if accepted is not None and key not in accepted and key != "trainable":
                 raise EditError(f"{self.class_} takes no argument '{key}'", at=("inherit",))
         return {**taken, **{key: old.config[key] for key in inherit}}
+
+
+def _unquantised(dtype: Any) -> Any:
+    """The float policy behind a quantised one (`int8_from_float32`), which other classes may not implement."""
+    name = dtype.get("config", {}).get("name") if isinstance(dtype, Mapping) else dtype
+    source = dtype.get("config", {}).get("source_name") if isinstance(dtype, Mapping) else None
+    if source is not None:
+        return source
+    return name.partition("_from_")[2] if isinstance(name, str) and "_from_" in name else dtype
 
 
 def _is_operation(entry: catalog.Entry | None) -> bool:

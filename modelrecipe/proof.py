@@ -94,12 +94,14 @@ def _pairs(
         # Only Keras 3 containers keep the state of random generators.
         wanted = [tensor for tensor in wanted if not tensor.is_random_state]
         written = [tensor for tensor in written if not tensor.is_random_state]
+    # Keras may write more than the source held: an activation that is itself a layer gets its weights when it is called.
+    for label in (lambda tensor: tensor.name, lambda tensor: tensor.slot):
+        known = {label(tensor): tensor for tensor in written}
+        if all(label(tensor) in known for tensor in wanted):
+            return [(tensor, known[label(tensor)]) for tensor in wanted]
     if len(wanted) != len(written):
         found.append(f"'{path}' has {len(written)} tensors instead of {len(wanted)}")
         return []
-    by_name = {tensor.name: tensor for tensor in written}
-    if all(tensor.name in by_name for tensor in wanted):
-        return [(tensor, by_name[tensor.name]) for tensor in wanted]
     return list(zip(wanted, written, strict=True))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from modelrecipe import fields, registry, schema
 from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, did_you_mean
+from modelrecipe.selector import Selector
 from modelrecipe.source import Source, read_source
 from modelrecipe.step import Step
 from modelrecipe.variables import Given, Scope, is_unknown, open_scope, relative_path, unused
@@ -233,7 +234,7 @@ class _Reader:
     ) -> Iterator[RecipeStep]:
         here = (*at, word)
         before = len(self.found)
-        for error in schema.problems(data, schema.step_schema(word)):
+        for error in _without_echo(schema.problems(data, schema.step_schema(word)), word, data):
             self._add(source, here, error, _dotted(word, error))
         if len(self.found) > before:
             return
@@ -298,6 +299,20 @@ def _rebased(value: Any, written: Any, scope: Scope, path: Path, target: Path) -
 
 def _is_readable(data: Any) -> bool:
     return isinstance(data, dict) and isinstance(data.get("vars", {}), dict) and isinstance(data.get("steps"), list)
+
+
+def _without_echo(problems: Iterator[LanguageError], word: str, data: Any) -> Iterator[LanguageError]:
+    """A selector's keys written straight into the step are one mistake, not one for each key and a missing one."""
+    step = registry.steps().get(word)
+    holds_layers = step is not None and any(item.key == "layers" for item in fields.fields_of(step))
+    selector_keys = {item.key for item in fields.fields_of(Selector)} if holds_layers else set()
+    stray = [key for key in data if key in selector_keys] if isinstance(data, Mapping) and "layers" not in data else []
+    for error in problems:
+        if stray and error.at == (stray[0],):
+            error.hint = f"a selector stands below 'layers', as {word}: {{layers: {{{stray[0]}: ...}}}}"
+            yield error
+        elif not (stray and (error.message == "missing key 'layers'" or error.at in [(key,) for key in stray])):
+            yield error
 
 
 def _is_about_key(error: RecipeError) -> bool:

@@ -14,14 +14,14 @@ from modelrecipe.formats import hdf5, hdf5_writing, keras_zip, keras_zip_writing
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5_tensors import open_hdf5, read_tree
 from modelrecipe.formats.keras_groups import OPTIMIZER, bind
-from modelrecipe.graph import Layer
-from modelrecipe.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.graph import Layer
+    from modelrecipe.weights import Weights
 
 _ZIP = b"PK"
 _HDF5 = b"\x89HDF\r\n\x1a\n"

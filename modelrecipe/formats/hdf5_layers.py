@@ -44,6 +44,13 @@ class Assigned:
     copies: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     inner: tuple[Located, ...] = ()
 
+    def owners(self) -> dict[str, str]:
+        """The key of the layer that each slot belongs to."""
+        found = {tensor.slot: key for key, tensors in self.weights.items() for tensor in tensors}
+        for (key, _), slots in self.copies.items():
+            found.update(dict.fromkeys(slots, key))
+        return found
+
 
 def assign(model: Layer, recorded: Mapping[str, Sequence[Recorded]], version: str) -> Assigned:
     """Give each layer its tensors.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelrecipe.formats.hdf5_layers import OWN, Assigned
+from modelrecipe.formats.hdf5_layers import OWN
 from modelrecipe.graph import Layer, walk
 
 if TYPE_CHECKING:
@@ -30,28 +30,24 @@ def plan_moves(
     model: Layer,
     renames: Mapping[str, tuple[str, str]],
     recorded: Mapping[str, Sequence[Recorded]],
-    assigned: Assigned,
+    owners: Mapping[str, str],
 ) -> dict[str, tuple[str, Moves]]:
     """New names below `model_weights`: of every layer's group, and of the weights in it.
 
     Args:
         model: the outermost model, before the renaming.
         renames: old and new name under the key of each renamed layer.
-        recorded: the weights that the file lists under each layer's name.
-        assigned: which layer each weight belongs to.
+        recorded: the weights to list under each layer's old name, in the order to list them.
+        owners: the key of the layer that each slot belongs to.
 
     Returns:
         Under each group's old name its new name, and the new recorded name of each of its weights.
     """
-    if model.graph is None or not renames.keys() - {""}:
-        return {}
-    owners = {tensor.slot: key for key, tensors in assigned.weights.items() for tensor in tensors}
-    for (key, _), slots in assigned.copies.items():
-        owners.update(dict.fromkeys(slots, key))
     chains = {
         located.layer.key: [layer.key for layer in (*located.parents[1:], located.layer)] for located in walk(model)
     }
-    names = {layer.name: renames.get(layer.key, ("", layer.name))[1] for layer in model.graph.layers}
+    layers = model.graph.layers if model.graph else ()
+    names = {layer.name: renames[layer.key][1] for layer in layers if layer.key in renames}
     plan: dict[str, tuple[str, Moves]] = {}
     for group, items in recorded.items():
         moves: Moves = {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelrecipe.formats.hdf5 import CONFIG, OPTIMIZER, WEIGHTS, assign_weights, open_contents, read_architecture
 from modelrecipe.formats.hdf5_names import apply_moves, plan_moves
+from modelrecipe.formats.hdf5_order import reorder
 from modelrecipe.formats.rewriting import Rewriting, stream
 from modelrecipe.formats.same_layout import changed_tensors, has_other_flags, renamed_layers
 from modelrecipe.keras_config import write_model
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import h5py
 
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.formats.hdf5 import Contents
+    from modelrecipe.formats.hdf5_layers import Assigned
+    from modelrecipe.graph import Layer
     from modelrecipe.weights import Tensor
 
 
@@ -40,11 +44,11 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
     for key, tensor in changed_tensors(checkpoint, assigned.weights):
         for slot in (tensor.slot, *assigned.copies.get((key, tensor.slot), ())):
             edited[f"{WEIGHTS}/{slot}"] = tensor
-    plan = plan_moves(model, renamed_layers(model, checkpoint.model), contents.recorded, assigned)
     changes: list[Callable[[h5py.File], None]] = []
     if checkpoint.model != model:
         text = json.dumps({**config, **write_model(checkpoint.model)})
         changes.append(lambda handle: handle.attrs.__setitem__(CONFIG, text.encode()))
+    plan = _plan(checkpoint, model, contents, assigned)
     if plan:
         changes.append(lambda handle: apply_moves(handle[WEIGHTS], plan))  # type: ignore[arg-type]
     drops = contents.has_optimizer_state and has_other_flags(model, checkpoint.model)
@@ -60,3 +64,16 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
     )
     with rewriting.applied(contents.extent, target.parent) as (extent, patches), target.open("wb") as file:
         stream(extent, patches, file)
+
+
+def _plan(
+    checkpoint: Checkpoint, model: Layer, contents: Contents, assigned: Assigned
+) -> dict[str, tuple[str, dict[str, str]]]:
+    """The new names and lists of weights; nothing where neither a name nor an order differs."""
+    renames = renamed_layers(model, checkpoint.model)
+    renames.pop("", None)
+    if model.graph is None:
+        return {}
+    owners = assigned.owners()
+    recorded = reorder(model, checkpoint.model, contents.recorded, owners)
+    return plan_moves(model, renames, recorded, owners) if renames or recorded != contents.recorded else {}

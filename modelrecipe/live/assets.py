@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.formats.keras_zip import ASSETS
 from modelrecipe.live.build import Built
 
 
@@ -31,5 +32,5 @@ def give_assets(built: Built, checkpoint: Checkpoint, scratch: Path) -> None:
                 if not target.resolve().is_relative_to(folder.resolve()):
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(member))
+                target.write_bytes(archive.read(ASSETS + member))
             live.load_assets(str(folder))

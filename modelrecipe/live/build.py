@@ -15,6 +15,7 @@ from typing import Any
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import BuildError
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
+from modelrecipe.live.private import sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.live.state import fill
 
@@ -50,7 +51,8 @@ def build(model: Layer, *, seed: int, is_safe: bool = True) -> Built:
         BuildError: a layer cannot be made or does not accept what it is called with.
     """
     built = Built()
-    built.model = _Builder(built=built, seed=seed, is_safe=is_safe).model(model, "")
+    with sharing_scope():
+        built.model = _Builder(built=built, seed=seed, is_safe=is_safe).model(model, "")
     return built
 
 
@@ -60,12 +62,16 @@ def fill_all(built: Built, checkpoint: Checkpoint) -> None:
     Raises:
         BuildError: the file has no numbers for a layer that needs some, or they do not fit.
     """
+    filled: set[int] = set()
     for key, path in built.paths.items():
-        tensors = checkpoint.weights.of(key)
-        live = built.layers[key]
-        if not tensors and not key.startswith("+") and getattr(live, "weights", ()):
-            raise BuildError(f"the file holds no weights for '{path}', which has {len(live.weights)}", layer=key)
-        fill(live, tensors, path)
+        if checkpoint.weights.of(key) or key.startswith("+"):
+            fill(built.layers[key], checkpoint.weights.of(key), path)
+            filled |= {id(variable) for variable in getattr(built.layers[key], "weights", ())}
+    for key, path in built.paths.items():
+        # A layer inside a wrapper may be shared with the graph, where its weights were filled.
+        empty = [variable for variable in getattr(built.layers[key], "weights", ()) if id(variable) not in filled]
+        if empty:
+            raise BuildError(f"the file holds no weights for '{path}', which has {len(empty)}", layer=key)
 
 
 def set_live_flags(built: Built, model: Layer) -> None:
@@ -238,11 +244,13 @@ def serialised(layer: Layer) -> dict[str, Any]:
             config["batch_shape"] = shape
     if "name" in config or layer.module is None:
         config["name"] = layer.name
+    shared = {"shared_object_id": layer.extra["shared_object_id"]} if "shared_object_id" in layer.extra else {}
     return {
         "module": layer.module or "keras.layers",
         "class_name": layer.class_name,
         "config": config,
         "registered_name": layer.registered_name,
+        **shared,
     }
 
 

@@ -114,7 +114,22 @@ def _passed_on(name: str, layer_class: type[Any], own: set[str], docs: dict[str,
         value = None if default is inspect.Parameter.empty else default
         if key not in {*own, "self"} and refusal(layer_class, sample(name), {key: value}) is None:
             taken.append(arguments.argument_facts(f"{name}.{key}", key, value, docs))
-    return taken
+    hidden = _hidden_names(layer_class) - own - {fact["name"] for fact in taken}
+    return taken + [arguments.argument_facts(f"{name}.{key}", key, None, docs) for key in sorted(hidden)]
+
+
+def _hidden_names(layer_class: type[Any]) -> set[str]:
+    """Arguments that no signature shows, because constructors take them out of `kwargs`: mostly those of older Keras.
+
+    Those of `Layer` itself, `input_shape` and `input_dim`, are left out: Keras warns of them on every layer.
+    """
+    names: set[str] = set()
+    for parent in layer_class.__mro__:
+        if parent is keras.Layer:
+            break
+        if "__init__" in vars(parent):
+            names.update(re.findall(r"kwargs\.pop\(\s*\"(\w+)\"", inspect.getsource(parent.__init__)))
+    return names
 
 
 def _complete(fact: Facts, name: str, layer_class: type[Any]) -> None:

@@ -40,12 +40,13 @@ def halve(checkpoint: Checkpoint, key: str, name: str) -> Checkpoint:
     return replace(checkpoint, weights=checkpoint.weights.having(key, tensors))
 
 
-def freeze(checkpoint: Checkpoint, path: str) -> Checkpoint:
+def freeze(checkpoint: Checkpoint, path: str, *, flag: bool = False) -> Checkpoint:
     """The flag of one layer."""
-    frozen = update_layers(
-        checkpoint.model, {path: lambda layer: replace(layer, config={**layer.config, "trainable": False})}
-    )
-    return replace(checkpoint, model=frozen)
+
+    def turn(layer: Layer) -> Layer:
+        return replace(layer, config={**layer.config, "trainable": flag})
+
+    return replace(checkpoint, model=update_layers(checkpoint.model, {path: turn}))
 
 
 def rename(checkpoint: Checkpoint, names: dict[str, str]) -> Checkpoint:

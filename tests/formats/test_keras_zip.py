@@ -364,7 +364,7 @@ def test_keras_loads_what_was_edited(save: Callable[..., Path], tmp_path: Path) 
 
 def test_tensor_taken_from_another_file_is_written(save: Callable[..., Path], tmp_path: Path) -> None:
     checkpoint = read_checkpoint(save(build("chain")))
-    key = list(checkpoint.weights)[0]
+    key = next(iter(checkpoint.weights))
     rewrite(halve(checkpoint, key, "kernel"), tmp_path / "other.keras", "keras")
     other = read_checkpoint(tmp_path / "other.keras")
     taken = replace(checkpoint, weights=checkpoint.weights.having(key, other.weights[key]))
@@ -374,7 +374,7 @@ def test_tensor_taken_from_another_file_is_written(save: Callable[..., Path], tm
 
 def test_tensor_of_another_shape_is_refused(save: Callable[..., Path], tmp_path: Path) -> None:
     checkpoint = read_checkpoint(save(build("chain")))
-    key = list(checkpoint.weights)[0]
+    key = next(iter(checkpoint.weights))
     kernel, *rest = checkpoint.weights[key]
     wrong = replace(checkpoint, weights=checkpoint.weights.having(key, [replace(kernel, shape=(1, 1)), *rest]))
     with pytest.raises(FileError) as refused:
@@ -470,7 +470,7 @@ def test_metadata_and_unknown_members_are_copied(save: Callable[..., Path], tmp_
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("notes.txt", "by hand")
     checkpoint = read_checkpoint(path)
-    checkpoint = freeze(checkpoint, list(checkpoint.weights)[0])
+    checkpoint = freeze(checkpoint, next(iter(checkpoint.weights)))
     rewrite(checkpoint, tmp_path / "out.keras", "keras")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "out.keras") as new:
         assert new.read("notes.txt") == b"by hand"
