@@ -1,7 +1,7 @@
 """In which order an HDF5 file lists the weights of a layer whose flags were edited.
 
-Keras lists what is trainable first and loads by position, so freezing a layer inside a nested model changes the order that
-Keras expects, and weights of one shape would silently change places. Knows headers, not files.
+Keras lists what is trainable first and loads by position, so freezing a layer inside a nested model changes the order
+that Keras expects, and weights of one shape would silently change places. Knows headers, not files.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def reorder(old: Layer, new: Layer, recorded: Order, owners: Mapping[str, str]) 
     found = dict(recorded)
     for layer in old.graph.layers:
         twin, items = twins[layer.key], recorded.get(layer.name, ())
-        if len(items) > 1 and (has_other_flags(layer, twin) or is_trainable(old) != is_trainable(new)):
+        if len(items) > 1 and has_other_flags(layer, twin):
             found[layer.name] = _reordered(Located(path=layer.name, layer=twin, parents=(new,)), items, owners)
     return found
 
@@ -65,13 +65,17 @@ def _reordered(top: Located, items: Sequence[Recorded], owners: Mapping[str, str
 
 
 def _loads_trainable(located: Located, top: Located) -> bool:
-    """Whether Keras makes the layer trainable when it loads the model: a Sequential model's own flag is lost then."""
-    around = (*top.parents, *(parent for parent in located.parents if parent not in top.parents))
-    heard = [parent for parent in around if parent.graph is None or parent.graph.kind != "sequential"]
+    """Whether Keras counts the layer's variables among the trainable ones of `top`, right after loading.
+
+    A loaded model's flag reaches neither its layers nor the model around it (`Functional.__init__` sets it before it
+    knows its layers), and that of a Sequential model is lost.
+    """
     inner = _inner_flags(located.layer)
     if len(inner) > 1:
         raise _unknown(located)
-    return all(is_trainable(layer) for layer in (*heard, located.layer)) and False not in inner
+    graph = top.layer.graph
+    is_heard = graph is None or graph.kind != "sequential"
+    return (is_trainable(top.layer) or not is_heard) and is_trainable(located.layer) and False not in inner
 
 
 def _inner_flags(layer: Layer) -> set[bool]:

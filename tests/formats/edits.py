@@ -100,4 +100,4 @@ def assert_holds_the_weights_of(checkpoint: Checkpoint, model: keras.Model) -> N
         paths = {np.asarray(variable.numpy()).tobytes(): variable for variable in live.weights}
         for tensor in tensors:
             variable = paths[tensor.read().tobytes()]
-            assert variable.path.endswith(f"/{tensor.name}"), (located.path, tensor.name, variable.path)
+            assert f"/{variable.path}".endswith(f"/{tensor.name}"), (located.path, tensor.name, variable.path)
