@@ -301,13 +301,13 @@ class WorkBench:
         self, checkpoint: Checkpoint, target: Path, kind: str, how: str, path: str
     ) -> tuple[Proof | None, ContentDigest]:
         """Write, read back, prove; only then does the file take its name."""
-        live: Any = None if how == "streamed" else self.workshop.live(checkpoint)
         with atomic_output(target) as temporary:
             if how == "streamed":
                 formats.rewrite(checkpoint, temporary, kind)
             else:
-                compiled = checkpoint.origin.compile_config if checkpoint.origin else None
-                self.workshop.save(live, temporary, kind, compiled)
+                note = self.workshop.save(checkpoint, temporary, kind)
+                if note is not None:
+                    self.note(note)
             self.progress("comparing what was written with the source")
             if kind == "weights_h5":
                 read_back = replace(checkpoint, weights=formats.read_weights(temporary, checkpoint.model))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import BuildError
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
+from modelrecipe.live.legacy import modernised
 from modelrecipe.live.private import sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.live.state import fill
@@ -239,9 +241,7 @@ def serialised(layer: Layer) -> dict[str, Any]:
     """
     config = copy.deepcopy(dict(layer.config))
     if layer.module is None:
-        shape = config.pop("batch_input_shape", None)
-        if shape is not None and layer.is_input:
-            config["batch_shape"] = shape
+        config = modernised(config, is_input=layer.is_input)
     if "name" in config or layer.module is None:
         config["name"] = layer.name
     shared = {"shared_object_id": layer.extra["shared_object_id"]} if "shared_object_id" in layer.extra else {}
@@ -266,10 +266,12 @@ def _revived(value: Any, tensors: Mapping[TensorKey, Any]) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """The first line of what Keras says, without the state that it prints behind."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = next((line for line in lines if not line.startswith(("Exception encountered", "Arguments received"))), "")
-    return said.rstrip(".")[:300] or type(error).__name__
+    """The sentence in which Keras says what is wrong, without the configuration and state that it prints around it."""
+    said = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).rpartition("Exception encountered: ")[2]
+    lines = [line.strip() for line in said.splitlines()]
+    skipped = ("Exception encountered when", "Arguments received", "config=")
+    sentence = next((line for line in lines if line and not line.startswith(skipped)), type(error).__name__)
+    return sentence.rstrip(".")[:300]
 
 
 def _cannot_make(layer: Layer, path: str, error: Exception) -> BuildError:

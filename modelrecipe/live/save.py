@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from modelrecipe.errors import FileError
+from modelrecipe.live.build import reason
+from modelrecipe.live.session import import_keras
 
 
-def save_live(model: Any, path: Path, format: str, compile_config: Mapping[str, Any] | None) -> None:
-    """Write a live model; `compile_config` gives it a fresh optimizer of the kind that its source had.
+def save_live(model: Any, path: Path, format: str) -> None:
+    """Write a live model.
 
     Args:
         model: a Keras model with its weights.
         path: where to; its ending is that of `format`.
         format: `keras`, `h5` or `weights_h5`.
-        compile_config: as Keras stores it, or None for a model that was not compiled.
 
     Raises:
         FileError: Keras cannot write the model in this format.
     """
-    if compile_config and format != "weights_h5":
-        model.compile_from_config(dict(compile_config))
     try:
         with _quiet():
             if format == "weights_h5":
@@ -34,6 +33,29 @@ def save_live(model: Any, path: Path, format: str, compile_config: Mapping[str, 
                 model.save(path)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
         raise FileError(f"Keras cannot write the model as {format}: {error}") from error
+
+
+def compile_like(model: Any, stored: Mapping[str, Any]) -> str | None:
+    """Compile a model as its source was, with a fresh optimizer of the same kind.
+
+    Args:
+        model: a Keras model.
+        stored: `compile_config` of a `.keras` file, or `training_config` of an HDF5 file.
+
+    Returns:
+        None, or in words why the model stays uncompiled; that is never a reason not to write it.
+    """
+    keras = import_keras()
+    try:
+        with _quiet():
+            if "optimizer_config" not in stored:
+                model.compile_from_config(dict(stored))
+            else:
+                kept = {key: stored.get(key) for key in ("loss", "loss_weights", "metrics", "weighted_metrics")}
+                model.compile(optimizer=keras.optimizers.deserialize(dict(stored["optimizer_config"])), **kept)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return f"the model is written uncompiled: Keras cannot read the source's training configuration ({reason(error)})"
+    return None
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class Workshop:
     def capture(self, model: Any) -> Checkpoint:
         """A live model as a document; the model itself is not touched."""
         file = self._scratch_file("captured", ".keras")
-        save.save_live(model, file, "keras", None)
+        save.save_live(model, file, "keras")
         return formats.read_checkpoint(file, "keras")
 
     def _scratch_file(self, name: str, ending: str) -> Path:
@@ -127,9 +127,18 @@ class Workshop:
         second._names = self._names + 1000
         return outputs.largest_difference(self.live(one), second.live(other), seed=self.seed, batch=batch)
 
-    def save(self, model: Any, path: Path, format: str, compile_config: Mapping[str, Any] | None) -> None:
-        """Write a live model; see `save_live`."""
-        save.save_live(model, path, format, compile_config)
+    def save(self, checkpoint: Checkpoint, path: Path, format: str) -> str | None:
+        """Build, fill and write a document; gives back in words what could not be carried over.
+
+        Raises:
+            BuildError: the graph cannot be built or filled.
+            FileError: Keras cannot write it in this format.
+        """
+        model = self.live(checkpoint)
+        compiled = checkpoint.origin.compile_config if checkpoint.origin is not None else None
+        note = save.compile_like(model, compiled) if compiled and format != "weights_h5" else None
+        save.save_live(model, path, format)
+        return note
 
 
 def _with_fresh(built: build.Built, key: str, path: str, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
