@@ -7,37 +7,36 @@ uses the same bench with `is_dry`: nothing is written, no number is read, and Ke
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelrecipe import fit, formats, propagate
-from modelrecipe.applications import Application
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.digest import ContentDigest, TensorDigests, content_digest
-from modelrecipe.errors import BuildError, FileError, LanguageError, LockError, RecipeError
+from modelrecipe.errors import FileError, LanguageError, LockError, RecipeError
 from modelrecipe.files import atomic_output
-from modelrecipe.graph import Located
 from modelrecipe.old_format import refuse_old_format
 from modelrecipe.outcome import Output, Proof
+from modelrecipe.output import Written, estimated_size, format_of
 from modelrecipe.proof import prove
 from modelrecipe.selector import Selector, select
-from modelrecipe.step import Change
-from modelrecipe.weights import Tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelrecipe.applications import Application
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.graph import Located
     from modelrecipe.live.workshop import Workshop
-    from modelrecipe.recipe import Recipe
+    from modelrecipe.step import Change
+    from modelrecipe.weights import Tensor
 
-_ENDINGS = {".weights.h5": "weights_h5", ".keras": "keras", ".h5": "h5", ".hdf5": "h5"}
 
-
-class NeedsKeras(RecipeError):
+class NeedsKerasError(RecipeError):
     """A plan met what only Keras can tell, and was not asked to start it."""
 
 
@@ -48,15 +47,6 @@ class Record:
     matched: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Written:
-    """An output with what later rooms need to know about it; the content's digest is None in a plan."""
-
-    output: Output
-    target: Path
-    content: ContentDigest | None = None
 
 
 @dataclass
@@ -156,7 +146,7 @@ class WorkBench:
         if self.given is not None:
             return self.given
         if self.is_dry and not self.exact:
-            raise NeedsKeras(
+            raise NeedsKerasError(
                 f"{application.name} is built by Keras, so the plan ends here", hint="--exact lets the plan build it"
             )
         self.progress(f"building {application.name}")
@@ -220,7 +210,7 @@ class WorkBench:
         measured = self.measure(checkpoint)
         how = "streamed" if formats.can_rewrite(measured, kind) else "built"
         if self.is_dry:
-            size = _estimated_size(measured)
+            size = estimated_size(measured)
             output = Output(path=str(path), format=kind, how=how, size=size, exists=target.exists())
             self.written.append(Written(output=output, target=target))
             return measured
@@ -242,26 +232,6 @@ class WorkBench:
 
     # What the runner sees
 
-    def require_permission(self, recipe: Recipe, *, allow_code: bool) -> None:
-        """Refuse a recipe that names Python modules unless it may run code.
-
-        Raises:
-            LanguageError: it does, and may not.
-        """
-        if recipe.imports and not allow_code:
-            names = ", ".join(f"'{name}'" for name in recipe.imports)
-            raise LanguageError(
-                f"the recipe runs Python code: it imports {names}", hint="pass --allow-code if you trust it", key="imports"
-            )
-
-    def import_code(self, recipe: Recipe, *, allow_code: bool) -> None:
-        """Import the modules that the recipe names, where that is allowed."""
-        self.require_permission(recipe, allow_code=allow_code)
-        if recipe.imports:
-            from modelrecipe.live.session import run_imports
-
-            run_imports(recipe.imports, recipe.folder)
-
     def target(self, path: str) -> Path:
         """Where an output goes."""
         return self.out / Path(path).name if self.out is not None else self.folder / path
@@ -270,28 +240,30 @@ class WorkBench:
     def workshop(self) -> Workshop:
         """The live floor, which imports Keras when it is first asked for."""
         if self._workshop is None:
+            from modelrecipe.live.session import import_keras
             from modelrecipe.live.workshop import Workshop
 
             self.progress("starting Keras")
+            import_keras()
             scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="modelrecipe-")))
             self._workshop = Workshop(scratch=scratch, seed=self.seed, progress=self.progress, is_safe=self.is_safe)
         return self._workshop
 
     def _claim(self, target: Path, path: str, *, force: bool) -> None:
-        """Refuse early what could not be written in the end."""
-        problem: FileError | None = None
+        """Refuse early what could not be written in the end; a plan only notes that a file stands there."""
         if any(target.resolve() == other.target.resolve() for other in self.written):
-            problem = FileError(f"two steps write '{path}'", hint="give each output a name of its own", at=("path",))
-        elif self._is_input(target):
-            problem = FileError(f"'{path}' is an input of the recipe, which is never changed", at=("path",))
-        elif target.is_dir():
-            problem = FileError(f"'{path}' is a directory", hint="add a file name", at=("path",))
-        elif target.exists() and not (force or self.force):
-            problem = FileError(f"'{path}' exists", hint="pass --force, or write force: true", at=("path",))
-        if problem is not None and self.is_dry and target.is_file() and not self._is_input(target):
-            self.problems.append(problem)
-        elif problem is not None:
-            raise problem
+            raise FileError(f"two steps write '{path}'", hint="give each output a name of its own", at=("path",))
+        if self._is_input(target):
+            raise FileError(
+                f"'{path}' is an input of the recipe, which is never changed", hint="write another file", at=("path",)
+            )
+        if target.is_dir():
+            raise FileError(f"'{path}' is a directory", hint="add a file name", at=("path",))
+        if target.exists() and not (force or self.force):
+            exists = FileError(f"'{path}' exists", hint="pass --force, or write force: true", at=("path",))
+            if not self.is_dry:
+                raise exists
+            self.problems.append(exists)
 
     def _is_input(self, target: Path) -> bool:
         origins = [item.origin.path.resolve() for item in self.inputs.values() if item.origin is not None]
@@ -317,44 +289,3 @@ class WorkBench:
             content = content_digest(read_back, self.digests)
             self._check_expected(path, content)
         return proof, content
-
-
-def format_of(path: str) -> str:
-    """The format that a file's ending says.
-
-    Raises:
-        FileError: the ending says none.
-    """
-    for ending, kind in _ENDINGS.items():
-        if path.lower().endswith(ending):
-            return kind
-    raise FileError(
-        f"the ending of '{path}' names no format",
-        hint="end it in .keras, .h5 or .weights.h5, or write format",
-        at=("path",),
-    )
-
-
-def _estimated_size(checkpoint: Checkpoint) -> int | None:
-    """Bytes of all tensors; None when a new layer's size is not known yet."""
-    tensors = [tensor for key in checkpoint.weights for tensor in checkpoint.weights.of(key)]
-    if any(tensor.size is None for tensor in tensors):
-        return None
-    return sum((tensor.size or 0) * _width(tensor.dtype) for tensor in tensors)
-
-
-def _width(dtype: str | None) -> int:
-    digits = "".join(character for character in (dtype or "float32") if character.isdigit())
-    return max(1, int(digits or 8) // 8)
-
-
-def culprit_of(error: RecipeError, changes: Sequence[Sequence[Change]]) -> int | None:
-    """The number of the step that made the layer at fault; the last structural one when that is not known."""
-    if not isinstance(error, BuildError):
-        return None
-    for number in reversed(range(len(changes))):
-        for change in changes[number]:
-            if error.layer is not None and (change.key == error.layer or f"+{change.key}" == error.layer.partition(":")[0]):
-                return number
-    structural = [n for n, made in enumerate(changes) if any(change.kind != "~" for change in made)]
-    return structural[-1] if structural else None

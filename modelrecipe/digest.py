@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.graph import walk
 from modelrecipe.keras_config import write_model
-from modelrecipe.weights import Tensor
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.weights import Tensor
 
 # What Keras numbers anew at every save, or derives from the rest; shapes only where they describe a tensor in a call.
 _VOLATILE = ("shared_object_id", "build_config", "compile_config", "build_input_shape")
@@ -55,7 +57,9 @@ def _stable(value: Any) -> Any:
 def content_digest(checkpoint: Checkpoint, digests: TensorDigests) -> ContentDigest:
     """Digests of architecture and numbers; the order of layers in the file does not matter."""
     lines = sorted(
-        f"{path}/{tensor.name} {digests.of(tensor)}" for path, tensors in named_tensors(checkpoint) for tensor in tensors
+        f"{path}/{tensor.name} {digests.of(tensor)}"
+        for path, tensors in named_tensors(checkpoint)
+        for tensor in tensors
     )
     return ContentDigest(
         architecture=architecture_digest(checkpoint), weights=hashlib.sha256("\n".join(lines).encode()).hexdigest()

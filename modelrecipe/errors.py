@@ -116,6 +116,10 @@ class LanguageError(RecipeError):
     exit_code = 3
 
 
+class UnknownKeyError(LanguageError):
+    """A step, key or argument that does not exist; it stands at the key itself, all else at a value."""
+
+
 class SelectorError(RecipeError):
     """A selector matched nothing, or not as many layers as `expect` says."""
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from modelrecipe.bench import NeedsKeras, Record, WorkBench, culprit_of
+from modelrecipe.bench import NeedsKerasError, Record, WorkBench
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import BuildError, LanguageError, Problems, RecipeError
 from modelrecipe.graph import iter_refs
 from modelrecipe.outcome import Signature, StepOutcome, Totals
 from modelrecipe.propagate import end_shapes
-from modelrecipe.recipe import Recipe, RecipeStep
 from modelrecipe.step import Change, Touch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from modelrecipe.recipe import Recipe, RecipeStep
 
 _RESHAPES = Touch.STRUCTURE | Touch.NAMES | Touch.LIVE
 
@@ -43,11 +47,11 @@ class Execution:
         for number, item in enumerate(self.recipe.steps, start=1):
             try:
                 self._step(number, item)
-            except NeedsKeras as needs:
+            except NeedsKerasError as needs:
                 self.outcomes += self._unknown(number, item, needs)
                 break
             except RecipeError as error:
-                found.append(self._placed(error, number, item))
+                found.append(self._placed(error, item))
                 if item.step.touches & _RESHAPES or self.checkpoint is None or not self.bench.is_dry:
                     break
         if found:
@@ -94,15 +98,14 @@ class Execution:
             if broken:
                 raise BuildError(f"the step '{item.word}' changed '{change.layer}' in a way that its class excludes")
 
-    def _placed(self, error: RecipeError, number: int, item: RecipeStep) -> RecipeError:
+    def _placed(self, error: RecipeError, item: RecipeStep) -> RecipeError:
         made: Sequence[Sequence[Change]] = [outcome.changes for outcome in self.outcomes]
-        culprit = culprit_of(error, [*made, self.bench.record_of_step.changes])
+        culprit = _culprit(error, [*made, self.bench.record_of_step.changes])
         if culprit is not None and culprit < len(self.outcomes):
             return self.recipe.steps[culprit].placed(error)
-        del number
         return item.placed(error)
 
-    def _unknown(self, number: int, item: RecipeStep, needs: NeedsKeras) -> Iterator[StepOutcome]:
+    def _unknown(self, number: int, item: RecipeStep, needs: NeedsKerasError) -> Iterator[StepOutcome]:
         note = f"{needs.message}; {needs.hint}"
         for offset, later in enumerate(self.recipe.steps[number - 1 :]):
             yield StepOutcome(
@@ -164,3 +167,17 @@ def totals(checkpoint: Checkpoint) -> Totals:
         inputs=ends[0],
         outputs=ends[1],
     )
+
+
+def _culprit(error: RecipeError, changes: Sequence[Sequence[Change]]) -> int | None:
+    """The number of the step that made the layer at fault; the last structural one when that is not known."""
+    if not isinstance(error, BuildError):
+        return None
+    for number in reversed(range(len(changes))):
+        for change in changes[number]:
+            if error.layer is not None and (
+                change.key == error.layer or f"+{change.key}" == error.layer.partition(":")[0]
+            ):
+                return number
+    structural = [n for n, made in enumerate(changes) if any(change.kind != "~" for change in made)]
+    return structural[-1] if structural else None

@@ -151,6 +151,8 @@ def schema_of(hint: Any, *, definitions: dict[str, Schema]) -> Schema:
     if origin is not None and issubclass(origin, Mapping):
         values = {} if arguments[1] is Any else schema_of(arguments[1], definitions=definitions)
         return {"type": "object", "additionalProperties": values or True}
+    if hint is str:
+        return {"type": "string", "minLength": 1}
     if hint in _SCALARS:
         return {"type": _SCALARS[hint]}
     if hint is Any:

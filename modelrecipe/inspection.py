@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe import formats
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import Problems, UsageError
 from modelrecipe.execution import totals
 from modelrecipe.fields import Schema, class_schema, read
 from modelrecipe.graph import Located, Shape, walk
-from modelrecipe.outcome import Totals
+from modelrecipe.misfit import problems
 from modelrecipe.propagate import TensorKey, graph_shapes
 from modelrecipe.recipe import iter_problems
-from modelrecipe.schema import problems
 from modelrecipe.selector import Selector, dtype_of, select
 from modelrecipe.source import parse_scalar
-from modelrecipe.weights import Tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.outcome import Totals
+    from modelrecipe.weights import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

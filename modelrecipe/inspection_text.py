@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -11,6 +10,8 @@ from modelrecipe import measures
 from modelrecipe.terminal import Cell, columns, cut, painted, shorten, wrapped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from modelrecipe.inspection import Inspection, LayerFacts
     from modelrecipe.outcome import Signature
 
@@ -89,7 +90,7 @@ def _flags(facts: LayerFacts) -> Iterator[str]:
     if facts.is_frozen:
         yield "frozen"
     if facts.calls > 1:
-        yield f"called ×{facts.calls}"
+        yield f"shared ×{facts.calls}"  # noqa: RUF001 - times
     if facts.first_path is not None:
         yield f"same as {facts.first_path}"
     if facts.dtype not in (None, "float32"):

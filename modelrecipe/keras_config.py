@@ -150,7 +150,7 @@ def _number_calls(layers: tuple[Layer, ...], inputs: Any, outputs: Any) -> Graph
     Keras counts from 1 where a nested functional model is an output, and its numbers may begin higher when the
     nested model had been called elsewhere; the order is always that of `inbound_nodes`.
     """
-    leaving = {name: True for name in (layer.name for layer in layers if layer.class_name in _MODEL_CLASSES)}
+    leaving = dict.fromkeys((layer.name for layer in layers if layer.class_name in _MODEL_CLASSES), True)
     inputs, outputs = _revive_ends(inputs), _revive_ends(outputs)
     inner = [ref for layer in layers for call in layer.calls for ref in call.refs()]
     seen: dict[str, set[int]] = {}
@@ -160,7 +160,7 @@ def _number_calls(layers: tuple[Layer, ...], inputs: Any, outputs: Any) -> Graph
     for ref in iter_refs(outputs):
         ends.setdefault(ref.layer, set()).add(ref.call)
     counts = {layer.name: max(1, len(layer.calls)) for layer in layers}
-    ranks: dict[str, tuple[dict[int, int], dict[int, int]]] = {}
+    ranks: dict[str, Ranks] = {}
     for name, count in counts.items():
         shifts = (1, 0) if leaving.get(name) else (0, 1)
         ranks[name] = _rank(seen.get(name, set()), ends.get(name, set()), count, shifts)
@@ -180,7 +180,9 @@ def _number_calls(layers: tuple[Layer, ...], inputs: Any, outputs: Any) -> Graph
     )
 
 
-def _rank(inner: set[int], ends: set[int], count: int, shifts: tuple[int, int]) -> tuple[dict[int, int], dict[int, int]]:
+def _rank(
+    inner: set[int], ends: set[int], count: int, shifts: tuple[int, int]
+) -> tuple[dict[int, int], dict[int, int]]:
     """Map the numbers used by calls, and those used by the outputs, to 0, 1, ... `count` - 1."""
     for shift in shifts:
         order = sorted(inner | {number - shift for number in ends})

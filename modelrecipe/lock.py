@@ -6,19 +6,22 @@ Text for version control: sorted, one entry per line, relative paths, and no dat
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelrecipe.bench import WorkBench
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.digest import TensorDigests, content_digest
 from modelrecipe.errors import LockError
 from modelrecipe.files import atomic_output, read_text
-from modelrecipe.outcome import StepOutcome
-from modelrecipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from modelrecipe.bench import WorkBench
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.outcome import StepOutcome
+    from modelrecipe.recipe import Recipe
 
 LOCK_VERSION = 1
 _PACKAGES = ("keras", "modelrecipe", "numpy", "tensorflow")
@@ -42,7 +45,9 @@ def write_locks(recipe: Recipe, bench: WorkBench, steps: Sequence[StepOutcome]) 
         }
         path = lock_path(item.target)
         with atomic_output(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(
+                json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
         written.append(path)
     return written
 

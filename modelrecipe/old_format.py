@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from modelrecipe.checkpoint import Checkpoint
+from typing import TYPE_CHECKING
+
 from modelrecipe.errors import EditError
 from modelrecipe.graph import walk
 from modelrecipe.selector import dtype_of
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
 
 
 def refuse_old_format(checkpoint: Checkpoint) -> None:
@@ -17,13 +21,13 @@ def refuse_old_format(checkpoint: Checkpoint) -> None:
     for located in walk(checkpoint.model):
         if located.layer.is_operation:
             raise EditError(
-                f"the operation '{located.path}' ({located.layer.kind_name}) cannot be reloaded from the old HDF5 format",
+                f"the old HDF5 format cannot hold the operation '{located.path}' ({located.layer.kind_name})",
                 hint="save as .keras",
                 at=("path",),
             )
         if "bfloat16" in (dtype_of(located.layer.config) or ""):
             raise EditError(
-                f"'{located.path}' has bfloat16 weights, which the old HDF5 format cannot hold",
+                f"the old HDF5 format cannot hold the bfloat16 weights of '{located.path}'",
                 hint="save as .keras",
                 at=("path",),
             )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import RecipeError
-from modelrecipe.step import Change
+
+if TYPE_CHECKING:
+    from modelrecipe.step import Change
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelrecipe.bench import WorkBench
 from modelrecipe.execution import Execution, totals
+from modelrecipe.imports import import_code
 from modelrecipe.outcome import Outcome
-from modelrecipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelrecipe.recipe import Recipe
 
 
 def plan_recipe(
@@ -49,7 +54,7 @@ def plan_recipe(
     )
     with bench:
         if exact:
-            bench.import_code(recipe, allow_code=allow_code)
+            import_code(recipe, allow_code=allow_code)
         execution = Execution(recipe, bench)
         execution.run()
         if execution.checkpoint is not None:

@@ -1,4 +1,4 @@
-"""After a run: is everything that no step named bit-identical, and did what was named become what it should?
+"""After a run: what no step named is bit-identical, and what was named became what it should.
 
 The written file is read back and compared with the source, tensor by tensor. The record of the steps says what may
 differ; the graph that was written says which layer became which.
@@ -6,15 +6,19 @@ differ; the graph that was written says which layer became which.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from modelrecipe.checkpoint import Checkpoint
-from modelrecipe.digest import TensorDigests
 from modelrecipe.errors import ProofError
 from modelrecipe.graph import Layer, Located, walk
 from modelrecipe.outcome import Proof
-from modelrecipe.step import Change
-from modelrecipe.weights import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.digest import TensorDigests
+    from modelrecipe.step import Change
+    from modelrecipe.weights import Tensor
 
 
 def prove(
@@ -40,7 +44,7 @@ def prove(
     proved: set[str] = set()
     for path, key in _paths(edited).items():
         wanted = edited.weights.of(key)
-        if key in proved or not wanted and path not in now:
+        if key in proved or (not wanted and path not in now):
             continue
         proved.add(key)
         before = {tensor.name: tensor for tensor in source.weights.of(key)}
@@ -48,7 +52,7 @@ def prove(
             kind, trouble = _judge(key, tensor, new, before.get(tensor.name), named, digests)
             counts[kind] += 1
             found += [f"'{path}/{tensor.name}' {trouble}"] if trouble else []
-    kept = {key for key in _paths(edited).values()}
+    kept = set(_paths(edited).values())
     counts["removed"] = sum(len(source.weights.of(key)) for key in set(source.weights) - kept)
     found += _lost_layers(source, kept, replaced)
     found += _changed_flags(source, edited, written, changes)
@@ -94,7 +98,7 @@ def _pairs(
         # Only Keras 3 containers keep the state of random generators.
         wanted = [tensor for tensor in wanted if not tensor.is_random_state]
         written = [tensor for tensor in written if not tensor.is_random_state]
-    # Keras may write more than the source held: an activation that is itself a layer gets its weights when it is called.
+    # Keras may write more than the source held: an activation that is a layer gets its weights when it is called.
     for label in (lambda tensor: tensor.name, lambda tensor: tensor.slot):
         known = {label(tensor): tensor for tensor in written}
         if all(label(tensor) in known for tensor in wanted):

@@ -1,198 +1,149 @@
-"""The words of the language as text: for `modelrecipe steps`, and as Markdown for the README and the reference page.
+"""The reference of the language as Markdown, and the one command that refreshes all generated files of the project.
 
-Everything comes from the classes of the steps. `python -m modelrecipe.reference` writes all generated files of the
-project anew; with `--check` it says which of them are stale.
+`python -m modelrecipe.reference` writes them anew; with `--check` it names those that are stale and exits 1.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from modelrecipe.errors import FileError, UsageError, did_you_mean
-from modelrecipe.fields import Schema
-from modelrecipe.schema import include_schema, recipe_schema, step_schema
-from modelrecipe.step import Step, Touch
+from modelrecipe.documentation import Entry, Parameter, forms, step_entry
+from modelrecipe.errors import FileError
+from modelrecipe.files import atomic_output
+from modelrecipe.schema import recipe_schema
 from modelrecipe.steps import BUILT_IN
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from modelrecipe.step import Step
+
 _BEGIN, _END = "<!-- steps:begin -->", "<!-- steps:end -->"
-_NOTE = "<!-- Written by `python -m modelrecipe.reference` from the classes of the steps; change those. -->"
-_TOUCHES: Mapping[Touch, str] = {
-    Touch.VALUES: "values",
-    Touch.FLAGS: "flags",
-    Touch.NAMES: "names",
-    Touch.STRUCTURE: "structure",
-    Touch.LIVE: "everything that training changes",
-}
-_FORMS = {
-    "string": "text",
-    "integer": "integer",
-    "number": "number",
-    "boolean": "true or false",
-    "array": "list",
-    "object": "mapping",
-    "null": "null",
-}
-_INCLUDE = "Another recipe's steps are put here, with values for its variables; each file's paths are its own."
+_NOTE = "<!-- Written by `python -m modelrecipe.reference` from the classes of the steps: change those. -->"
+_INTRODUCTION = """\
+A recipe is a YAML mapping with `version: 1` and a list of `steps`. Each step is a mapping with one of the words below.
+Beside the word it may have an `id`, a `description`, and `when`, a variable whose false leaves the step out.
+"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """One parameter as documentation shows it.
-
-    Args:
-        key: as recipes write it.
-        type: in words.
-        default: as recipes would write it; empty where there is none.
-        required: whether it must be given.
-        doc: what it means.
-    """
-
-    key: str
-    type: str
-    default: str
-    required: bool
-    doc: str
+def built_in() -> Mapping[str, type[Step]]:
+    """The steps that come with this package, by word; what other packages add is not documented here."""
+    return {step.word: step for step in BUILT_IN}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A step, or a form of value that steps share, as documentation shows it.
-
-    Args:
-        name: the word of the step, or the form's name in words.
-        summary: one sentence.
-        body: the rest of the docstring; paragraphs as in the source.
-        touches: what may differ after the step, in words; empty for a form of value.
-        scalar: what a bare value stands for; empty where none may stand.
-        parameters: in order.
-        example: YAML; empty where there is none.
-    """
-
-    name: str
-    summary: str
-    body: str = ""
-    touches: str = ""
-    scalar: str = ""
-    parameters: tuple[Parameter, ...] = ()
-    example: str = ""
+def steps_table() -> str:
+    """A Markdown table of all steps: word, what it does, what may differ afterwards."""
+    rows = [_row("step", "what it does", "touches"), _row("---", "---", "---")]
+    for word in [*built_in(), "include"]:
+        entry = step_entry(word, built_in())
+        rows.append(_row(f"[`{word}`](docs/reference.md#{word})", entry.summary.rstrip("."), entry.touches))
+    return "\n".join(rows) + "\n"
 
 
-def step_entry(word: str, steps: Mapping[str, type[Step]]) -> Entry:
-    """The documentation of one step.
+def step_page(word: str) -> str:
+    """One step as a Markdown section: what it does, its parameters, an example.
 
     Raises:
         UsageError: there is no such step.
     """
-    if word == "include":
-        return _entry("include", _INCLUDE, include_schema(), touches="nothing", example="- include: parts/freeze.yaml")
-    if word not in steps:
-        known = [*steps, "include"]
-        raise UsageError(f"there is no step '{word}'", hint=did_you_mean(word, known) or "known steps: " + ", ".join(known))
-    return _entry(word, inspect.getdoc(steps[word]) or "", step_schema(word), touches=touches_in_words(steps[word].touches))
+    entry = step_entry(word, built_in())
+    return _section(entry, f"### {word}", f"Touches: {entry.touches}.")
 
 
-def forms(steps: Iterable[type[Step]]) -> list[Entry]:
-    """The forms of value that the parameters of the steps share (selectors, layer specs), each once."""
-    found: dict[str, Entry] = {}
-    for step in steps:
-        schema = step_schema(step.word)
-        for name in _referred(schema, schema["definitions"]):
-            definition = schema["definitions"][name]
-            docs = _docs_of(name, steps)
-            found.setdefault(name, _entry(in_words(name), docs or definition.get("description", ""), definition))
-    return list(found.values())
+def reference_page() -> str:
+    """All steps and the forms of value that they share, as one Markdown page."""
+    parts = ["# Reference of the recipe language", _NOTE, _INTRODUCTION.rstrip(), "## Steps"]
+    parts += [step_page(word).rstrip() for word in [*built_in(), "include"]]
+    parts += ["## Forms of value"]
+    parts += [_section(entry, f"### {entry.name}", "").rstrip() for entry in forms(BUILT_IN)]
+    return "\n\n".join(parts) + "\n"
 
 
-def touches_in_words(touches: Touch) -> str:
-    """What may differ after a step: `flags`, or `values and names`."""
-    return " and ".join(word for touch, word in _TOUCHES.items() if touch & touches) or "nothing"
+def _section(entry: Entry, title: str, remark: str) -> str:
+    parts = [title, entry.summary]
+    parts += [entry.body] if entry.body else []
+    parts += [f"A bare value is short for `{entry.scalar}`."] if entry.scalar else []
+    parts += [remark] if remark else []
+    if entry.example:
+        parts.append(f"```yaml\n{entry.example}\n```")
+    if entry.parameters:
+        rows = [_row("parameter", "type", "default", "meaning"), _row("---", "---", "---", "---")]
+        parts.append("\n".join([*rows, *(_parameter(parameter) for parameter in entry.parameters)]))
+    return "\n\n".join(parts) + "\n"
 
 
-def in_words(name: str) -> str:
-    """A class name in words: `LayerSpec` is a layer spec."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+def _parameter(parameter: Parameter) -> str:
+    default = "required" if parameter.required else f"`{parameter.default}`" if parameter.default else ""
+    return _row(f"`{parameter.key}`", _linked(parameter.type), default, parameter.doc)
 
 
-def type_in_words(schema: Schema) -> str:
-    """What a value must be, in words: `integer or text`, `selector`, `layer spec, or a list of them`."""
-    if "$ref" in schema:
-        return in_words(schema["$ref"].rpartition("/")[2])
-    if "allOf" in schema:
-        return type_in_words(schema["allOf"][0])
-    if "enum" in schema:
-        return _either([f"`{value}`" for value in schema["enum"]]) if len(schema["enum"]) < 8 else "one of a list of names"
-    if "anyOf" in schema:
-        return _choice(schema["anyOf"])
-    if schema.get("type") == "array":
-        return f"list of {_plural(type_in_words(schema.get('items', {})))}"
-    return _FORMS.get(str(schema.get("type")), "anything")
+def _linked(words: str) -> str:
+    """A type in words, with links to the forms of value."""
+    return _form_names().sub(lambda found: f"[{found.group()}](#{found.group().replace(' ', '-')})", words)
 
 
-def _choice(options: list[Schema]) -> str:
-    said = [type_in_words(option) for option in options]
-    for number, option in enumerate(options):
-        alone = type_in_words(option["items"]) if option.get("type") == "array" else None
-        if alone is not None and alone in said:
-            others = [item for item in said[:number] + said[number + 1 :] if item != alone]
-            return _either([*others, f"{alone}, or a list of them"])
-    return _either(list(dict.fromkeys(said)))
+@lru_cache(maxsize=1)
+def _form_names() -> re.Pattern[str]:
+    return re.compile(r"\b(" + "|".join(re.escape(entry.name) for entry in forms(BUILT_IN)) + r")(?=s?\b)")
 
 
-def _either(options: list[str]) -> str:
-    return options[0] if len(options) == 1 else ", ".join(options[:-1]) + " or " + options[-1]
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _plural(word: str) -> str:
-    return {"text": "texts", "anything": "anything"}.get(word, f"{word}s" if word.isalpha() or " " not in word else word)
+def schema_text() -> str:
+    """The JSON Schema for editors, one definition per line, so that a change of one is a change of one line."""
+    schema = recipe_schema()
+    definitions = [f"    {json.dumps(name)}: {json.dumps(part)}" for name, part in schema.pop("definitions").items()]
+    lines = [f"  {json.dumps(key)}: {json.dumps(part)}" for key, part in schema.items()]
+    lines.append('  "definitions": {\n' + ",\n".join(definitions) + "\n  }")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _entry(name: str, doc: str, schema: Schema, *, touches: str = "", example: str = "") -> Entry:
-    mapping = next((option for option in schema.get("anyOf", ()) if "properties" in option), schema)
-    scalar = next((option for option in schema.get("anyOf", ()) if "properties" not in option), None)
-    text, _, written = doc.partition("\nExample:\n")
-    summary, _, body = text.partition("\n\n")
-    required = mapping.get("required", ())
-    parameters = tuple(
-        Parameter(
-            key=key,
-            type=type_in_words(part),
-            default=json.dumps(part["default"]).strip('"') if "default" in part else "",
-            required=key in required,
-            doc=part.get("description", ""),
-        )
-        for key, part in mapping.get("properties", {}).items()
-    )
-    return Entry(
-        name=name,
-        summary=" ".join(summary.split()),
-        body=body.strip(),
-        touches=touches,
-        scalar=parameters[0].key if scalar is not None and parameters else "",
-        parameters=parameters,
-        example=example or inspect.cleandoc(written).strip(),
-    )
+def generated_files(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every generated file of a checkout with the content it should have."""
+    yield root / "docs" / "reference.md", reference_page()
+    yield root / "schemas" / "recipe.schema.json", schema_text()
+    readme = root / "README.md"
+    if readme.is_file():
+        text = readme.read_text(encoding="utf-8")
+        if _BEGIN in text and _END in text:
+            before, _, rest = text.partition(_BEGIN)
+            yield readme, f"{before}{_BEGIN}\n{steps_table()}{_END}{rest.partition(_END)[2]}"
 
 
-def _referred(schema: Any, definitions: Mapping[str, Schema]) -> Iterator[str]:
-    """Names of the definitions that a schema refers to, directly or through others, in the order of mention."""
-    seen: dict[str, None] = {}
-    waiting: list[Any] = [{key: value for key, value in schema.items() if key != "definitions"}]
-    while waiting:
-        part = waiting.pop(0)
-        if isinstance(part, Mapping):
-            if "$ref" in part:
-                name = part["$ref"].rpartition("/")[2]
-                if name not in seen:
-                    seen[name] = None
-                    waiting.append(definitions[name])
-            waiting += [value for key, value in part.items() if key != "$ref"]
-        elif isinstance(part, list):
-            waiting += part
-    return iter(seen)
+def stale_files(root: Path) -> list[tuple[Path, str]]:
+    """Those generated files whose content differs from what it should be, with the latter."""
+    return [
+        (path, text)
+        for path, text in generated_files(root)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Refresh the generated files of this checkout, or with `--check` name the stale ones.
+
+    Raises:
+        FileError: the package does not stand in a checkout.
+    """
+    root = Path(__file__).resolve().parent.parent
+    if not (root / "pyproject.toml").is_file():
+        raise FileError("the generated files stand in a checkout of the project, not beside an installed package")
+    stale = stale_files(root)
+    is_check = "--check" in arguments
+    for path, text in stale:
+        if not is_check:
+            with atomic_output(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        sys.stderr.write(f"{path.relative_to(root)}: {'stale' if is_check else 'written'}\n")
+    return 1 if is_check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

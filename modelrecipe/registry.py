@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 from modelrecipe.errors import UsageError
 from modelrecipe.step import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ENTRY_POINTS = "modelrecipe.steps"
 

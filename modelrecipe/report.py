@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from modelrecipe.report_totals import output_lines, totals_lines
 from modelrecipe.terminal import cut, painted, printable, shorten, wrapped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from modelrecipe.outcome import Outcome, StepOutcome
     from modelrecipe.step import Change, ChangeKind
 
@@ -135,14 +136,13 @@ class _Page:
         """The legend of a plan, and the whole in one sentence."""
         met = {change.kind for step in self.outcome.steps for change in step.changes}
         if met and self.outcome.is_plan:
-            parts = [part for kind in _LEGEND if kind in met for part in ((kind, _STYLES[kind]), (_legend(kind), "dim"))]
-            yield Text.assemble(" " * _INDENT, *parts)
+            legend = Text(" " * _INDENT)
+            for kind in (kind for kind in _LEGEND if kind in met):
+                legend.append(kind, _STYLES[kind]).append(f" {_LEGEND[kind]}   ", "dim")
+            legend.rstrip()
+            yield legend
         for text in wrapped(_summary(self.outcome), self.width):
             yield Text(text, style="bold")
-
-
-def _legend(kind: ChangeKind) -> str:
-    return f" {_LEGEND[kind]}   "
 
 
 def _time(seconds: float) -> str:

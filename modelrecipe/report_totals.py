@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -12,6 +11,8 @@ from modelrecipe import measures
 from modelrecipe.terminal import Cell, columns, cut, printable, shorten, wrapped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from modelrecipe.outcome import Outcome, Output, Proof, Signature, Totals
 
 _INDENT = 2

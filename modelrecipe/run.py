@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe import lock
 from modelrecipe.bench import WorkBench
 from modelrecipe.errors import Problems
 from modelrecipe.execution import Execution, totals
+from modelrecipe.imports import import_code, require_permission
 from modelrecipe.outcome import Outcome
 from modelrecipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def run_recipe(
@@ -44,7 +47,7 @@ def run_recipe(
     folder = Path(out) if out is not None else None
     told = progress or (lambda text: None)
     tried = WorkBench(folder=recipe.folder, seed=recipe.seed, out=folder, force=force, is_dry=True)
-    tried.require_permission(recipe, allow_code=allow_code)
+    require_permission(recipe, allow_code=allow_code)
     with tried:
         trial = Execution(recipe, tried)
         trial.run()
@@ -52,11 +55,13 @@ def run_recipe(
             tried.check_fit(trial.checkpoint)
         if tried.problems:
             raise tried.problems[0] if len(tried.problems) == 1 else Problems(tried.problems)
-    bench = WorkBench(folder=recipe.folder, seed=recipe.seed, out=folder, force=force, progress=told, opened=tried.opened)
+    bench = WorkBench(
+        folder=recipe.folder, seed=recipe.seed, out=folder, force=force, progress=told, opened=tried.opened
+    )
     with bench:
         if locked:
             bench.expected = lock.expectations(recipe, tried, trial.outcomes)
-        bench.import_code(recipe, allow_code=allow_code)
+        import_code(recipe, allow_code=allow_code)
         execution = Execution(recipe, bench)
         execution.run()
         locks = lock.write_locks(recipe, bench, execution.outcomes)
@@ -72,7 +77,9 @@ def run_recipe(
         )
 
 
-def apply(recipe: Recipe | str | Path, model: Any, *, given: dict[str, Any] | None = None, allow_code: bool = False) -> Any:
+def apply(
+    recipe: Recipe | str | Path, model: Any, *, given: dict[str, Any] | None = None, allow_code: bool = False
+) -> Any:
     """Apply a recipe's steps to a live Keras model and give back a new one; the model itself stays untouched.
 
     The model stands in for what the recipe loads, and `save` steps are left out. The new model shares no layer and no
@@ -93,8 +100,8 @@ def apply(recipe: Recipe | str | Path, model: Any, *, given: dict[str, Any] | No
     read = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, given)
     bench = WorkBench(folder=read.folder, seed=read.seed, is_safe=False)
     with bench, custom_classes_of(model):
-        bench.require_permission(read, allow_code=allow_code)
-        bench.import_code(read, allow_code=allow_code)
+        require_permission(read, allow_code=allow_code)
+        import_code(read, allow_code=allow_code)
         bench.given = bench.source = bench.workshop.capture(model)
         execution = Execution(read, bench)
         execution.run()

@@ -1,31 +1,81 @@
-"""The registry as a JSON Schema, and what a schema's refusals mean in words.
+"""The registry as a JSON Schema (draft-07): of one step, of a recipe's head, and of the whole language for editors.
 
-Validation and editors use one schema; only the editors' edition also lets a `${variable}` stand wherever a number, a
-flag or a list belongs, because a recipe is validated after its variables have been put in.
+Validation and editors use the same parts. Only the editors' edition also lets a `${variable}` stand wherever more than
+plain text is asked for, because a recipe is validated after its variables have been put in, and only there the
+arguments of layers are spelt out, because `layer_spec` checks them with better words.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from jsonschema import Draft7Validator
-from jsonschema.exceptions import ValidationError
-
 from modelrecipe import catalog, registry
-from modelrecipe.errors import LanguageError, did_you_mean
 from modelrecipe.fields import Schema, class_schema
+from modelrecipe.misfit import problems
+
+__all__ = ["ITEM_KEYS", "VARIABLE_TYPES", "head_schema", "include_schema", "problems", "recipe_schema", "step_schema"]
 
 VARIABLE_TYPES = ("string", "path", "integer", "number", "boolean", "list")
 ITEM_KEYS: Mapping[str, Schema] = {
-    "id": {"type": "string", "pattern": r"^[A-Za-z_][\w-]*$", "description": "a name for the step in plan and report"},
+    "id": {
+        "type": "string",
+        "pattern": r"^[A-Za-z_][\w-]*$",
+        "patternErrorMessage": "must begin with a letter and go on with letters, digits, '_' and '-'",
+        "description": "a name for the step in plan and report",
+    },
     "description": {"type": "string", "description": "why the step is there"},
     "when": {"type": "boolean", "description": "leave the step out when this variable is false"},
 }
-_REFERENCE = {"type": "string", "pattern": r"^\$\{[A-Za-z_]\w*\}$", "description": "a variable"}
+_VARIABLE: Schema = {
+    "type": "object",
+    "properties": {
+        "type": {"enum": list(VARIABLE_TYPES), "description": "a path is relative to the recipe file"},
+        "default": {"description": "the value without --set; without it, a value must be given"},
+        "description": {"type": "string", "description": "what it is for"},
+        "env": {
+            "type": "string",
+            "pattern": r"^[A-Za-z_]\w*$",
+            "patternErrorMessage": "must be the name of an environment variable",
+            "description": "an environment variable that may give the value",
+        },
+    },
+    "required": ["type"],
+    "additionalProperties": False,
+}
+_HEAD: Mapping[str, Schema] = {
+    "version": {"const": 1, "description": "version of the recipe language"},
+    "name": {"type": "string", "description": "name of the recipe, for reports and the lock"},
+    "description": {"type": "string", "description": "what the recipe is for"},
+    "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "description": "of everything random"},
+    "vars": {
+        "type": "object",
+        "propertyNames": {
+            "pattern": r"^[A-Za-z_]\w*$",
+            "patternErrorMessage": "the name of a variable must be letters, digits and '_'",
+        },
+        "additionalProperties": _VARIABLE,
+        "description": "declared variables, used as ${name}",
+    },
+    "imports": {
+        "type": "array",
+        "items": {
+            "type": "string",
+            "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$",
+            "patternErrorMessage": "must be the name of a module, as package.module",
+        },
+        "description": "Python modules that register custom layers; needs --allow-code",
+    },
+    "steps": {"type": "array", "description": "what is done, in order"},
+}
 _DRAFT = "http://json-schema.org/draft-07/schema#"
+_REFERENCE: Schema = {"type": "string", "pattern": r"^\$\{[A-Za-z_]\w*\}$", "description": "a variable, as ${name}"}
+_TO_REFERENCE: Schema = {"$ref": "#/definitions/variable"}
+_INNER_LAYERS = ("layer", "backward_layer", "cell", "cells", "layers")
+_WORTH_SHARING = 60
+"""Characters from which on an argument that several classes have is written once."""
 
 
 @lru_cache(maxsize=1)
@@ -41,37 +91,9 @@ def _parts() -> tuple[dict[str, Schema], dict[str, Schema]]:
 
 def head_schema() -> Schema:
     """The schema of a recipe without its steps."""
-    variable = {
-        "type": "object",
-        "properties": {
-            "type": {"enum": list(VARIABLE_TYPES), "description": "a path is relative to the recipe file"},
-            "default": {"description": "the value without --set; without it, a value must be given"},
-            "description": {"type": "string"},
-            "env": {"type": "string", "description": "an environment variable that may give the value"},
-        },
-        "required": ["type"],
-        "additionalProperties": False,
-    }
     return {
         "type": "object",
-        "properties": {
-            "version": {"const": 1, "description": "version of the recipe language"},
-            "name": {"type": "string", "description": "name of the recipe, for reports and the lock"},
-            "description": {"type": "string", "description": "what the recipe is for"},
-            "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "description": "of everything random"},
-            "vars": {
-                "type": "object",
-                "propertyNames": {"pattern": r"^[A-Za-z_]\w*$"},
-                "additionalProperties": variable,
-                "description": "declared variables, used as ${name}",
-            },
-            "imports": {
-                "type": "array",
-                "items": {"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"},
-                "description": "Python modules that register custom layers; needs --allow-code",
-            },
-            "steps": {"type": "array", "description": "what is done, in order"},
-        },
+        "properties": dict(_HEAD),
         "required": ["version", "steps"],
         "additionalProperties": False,
     }
@@ -82,15 +104,17 @@ def include_schema() -> Schema:
     mapping = {
         "type": "object",
         "properties": {
-            "recipe": {"type": "string", "description": "path of the other recipe, relative to this file"},
+            "recipe": {"type": "string", "minLength": 1, "description": "path of the other recipe, relative to this file"},
             "vars": {"type": "object", "description": "values for its variables"},
         },
         "required": ["recipe"],
         "additionalProperties": False,
     }
-    return {"anyOf": [{"type": "string"}, mapping], "description": "Put the steps of another recipe here."}
+    scalar = {"type": "string", "minLength": 1, "description": "short for recipe"}
+    return {"anyOf": [scalar, mapping], "description": "Put the steps of another recipe here."}
 
 
+@lru_cache(maxsize=64)
 def step_schema(word: str) -> Schema:
     """The schema of one step, with the definitions it needs."""
     words, definitions = _parts()
@@ -107,44 +131,136 @@ def recipe_schema() -> Schema:
         "additionalProperties": False,
         "oneOf": [{"required": [word]} for word in words],
     }
-    schema = head_schema()
-    schema["properties"]["steps"]["items"] = item
+    head = head_schema()
+    head["properties"]["seed"] = _with_variables(_HEAD["seed"])
+    head["properties"]["steps"] = {**_HEAD["steps"], "items": _with_variables(item)}
     named = {f"step_{word}": part for word, part in words.items()}
-    configs = {f"config_{name}": catalog.config_schema(name) for name in sorted(_class_names())}
-    layer_spec = definitions.get("LayerSpec")
-    shared = dict(definitions)
-    if layer_spec is not None:
-        shared["LayerSpec"] = _with_configs(layer_spec)
-    loose = _with_variables({**schema, "definitions": {**shared, **named, **configs}})
-    return {"$schema": _DRAFT, "title": "modelrecipe recipe, version 1", **loose}
+    shared = _with_variables({"definitions": {**definitions, **named, **_layer_definitions(definitions)}})
+    shared["definitions"]["variable"] = _REFERENCE
+    return {"$schema": _DRAFT, "title": "modelrecipe recipe, version 1", **head, **shared}
 
 
-def _class_names() -> tuple[str, ...]:
-    return (*catalog.layer_names(), *catalog.operation_names())
-
-
-def _with_configs(layer_spec: Schema) -> Schema:
-    """A layer spec whose `config` is checked against the arguments of its `class`."""
-    scalar, mapping = layer_spec["anyOf"]
-    names = sorted(_class_names())
-    custom = {"type": "string", "pattern": ">", "description": "a registered class, as package>Layer"}
-    any_class = {"anyOf": [{"enum": names}, custom, {"type": "string"}]}
-    rules = [
-        {
-            "if": {"properties": {"class": {"const": name}}, "required": ["class"]},
-            "then": {"properties": {"config": {"$ref": f"#/definitions/config_{name}"}}},
-        }
-        for name in names
-    ]
-    properties = {**mapping["properties"], "class": {**mapping["properties"]["class"], **any_class}}
-    properties["class"].pop("type", None)
+def _layer_definitions(definitions: Mapping[str, Schema]) -> dict[str, Schema]:
+    """Layer specs whose `config` is checked against their `class`, inner layers likewise, and all those configs."""
+    layers, operations = sorted(catalog.layer_names()), sorted(catalog.operation_names())
+    configs = {name: _config_schema(name) for name in (*layers, *operations)}
+    groups = _alike(configs)
+    scalar, mapping = definitions["LayerSpec"]["anyOf"]
+    properties = {
+        **mapping["properties"],
+        "class": _class_name("LayerClass", mapping["properties"]["class"]),
+        # The name of a layer stands beside its config.
+        "config": {**mapping["properties"]["config"], "properties": {"name": False}},
+    }
+    spec = {**mapping, "properties": properties, "allOf": list(_config_rules(groups))}
+    inner = {key: mapping["properties"][key] for key in ("class", "config")}
     return {
-        **layer_spec,
-        "anyOf": [{**any_class, "description": scalar["description"]}, {**mapping, "properties": properties, "allOf": rules}],
+        **_shared({f"config_{names[0]}": configs[names[0]] for names in groups}),
+        "LayerClass": _class_names([*layers, *operations]),
+        "LayerSpec": {
+            **definitions["LayerSpec"],
+            "anyOf": [_class_name("LayerClass", scalar), spec],
+        },
+        "InnerClass": _class_names(layers),
+        "InnerLayer": {
+            "description": "a layer inside a layer, in full or as Keras serialises it",
+            "type": "object",
+            "properties": {**inner, "class": _class_name("InnerClass", inner["class"]), **_serialised_keys()},
+            "additionalProperties": False,
+            "anyOf": [{"required": ["class"]}, {"required": ["class_name"]}],
+            "allOf": list(_config_rules([names for names in groups if names[0] in layers])),
+        },
     }
 
 
-_LITERAL_KEYS = ("properties", "definitions", "propertyNames", "if", "required", "enum", "const", "default")
+def _class_names(names: list[str]) -> Schema:
+    registered = {"type": "string", "pattern": "^[^>]+>[^>]+$", "description": "a registered class, as package>Layer"}
+    return {"anyOf": [{"enum": names}, registered]}
+
+
+def _class_name(definition: str, described: Schema) -> Schema:
+    return {"description": described["description"], "allOf": [{"$ref": f"#/definitions/{definition}"}]}
+
+
+def _serialised_keys() -> dict[str, Schema]:
+    """The keys beside `config` that Keras writes where a layer stands in an argument (`keras.saving.serialize`)."""
+    text = {"type": ["string", "null"]}
+    return {
+        "class_name": {**text, "description": "class, as Keras serialises it"},
+        "module": {**text, "description": "where Keras finds the class"},
+        "registered_name": {**text, "description": "package>Layer of a custom class"},
+        "build_config": {"type": "object", "description": "shapes that the layer was built for"},
+    }
+
+
+def _alike(configs: Mapping[str, Schema]) -> list[list[str]]:
+    """The classes with the same arguments together: further names of a layer, and most operations."""
+    groups: dict[str, list[str]] = {}
+    for name, config in configs.items():
+        groups.setdefault(json.dumps(config), []).append(name)
+    return list(groups.values())
+
+
+def _config_rules(groups: Iterable[list[str]]) -> Iterator[Schema]:
+    for names in groups:
+        is_class = {"const": names[0]} if len(names) == 1 else {"enum": names}
+        yield {
+            "if": {"properties": {"class": is_class}, "required": ["class"]},
+            "then": {"properties": {"config": {"$ref": f"#/definitions/config_{names[0]}"}}},
+        }
+
+
+def _config_schema(name: str) -> Schema:
+    schema = {key: value for key, value in catalog.config_schema(name).items() if key != "$schema"}
+    properties = {key: _argument(key, part) for key, part in schema["properties"].items()}
+    return {**schema, "properties": properties}
+
+
+def _argument(name: str, schema: Schema) -> Schema:
+    """The schema of one argument, with layers inside it as layers."""
+    described = {"description": f"the argument '{name}' of the class", **schema}
+    kinds = described.get("type", ())
+    if name not in _INNER_LAYERS or "object" not in ([kinds] if isinstance(kinds, str) else kinds):
+        return described
+    one: Schema = {"$ref": "#/definitions/InnerLayer"}
+    others = [{"type": kind} for kind in kinds if kind not in ("object", "array")] if isinstance(kinds, list) else []
+    many = [{"type": "array", "items": one}] if "array" in kinds else []
+    return {"description": described["description"], "anyOf": [one, *many, *others]}
+
+
+def _shared(configs: Mapping[str, Schema]) -> dict[str, Schema]:
+    """The configs, with every argument that several classes have as a definition of its own."""
+    texts = {own: {key: json.dumps(part) for key, part in _properties(config)} for own, config in configs.items()}
+    counts: dict[tuple[str, str], int] = {}
+    for arguments in texts.values():
+        for item in arguments.items():
+            counts[item] = counts.get(item, 0) + 1
+    names = _numbered(item for item, count in counts.items() if count > 1 and len(item[1]) > _WORTH_SHARING)
+    result: dict[str, Schema] = {name: json.loads(text) for (_, text), name in names.items()}
+    for own, config in configs.items():
+        properties = {
+            key: {"$ref": f"#/definitions/{names[key, text]}"} if (key, text) in names else config["properties"][key]
+            for key, text in texts[own].items()
+        }
+        result[own] = {**config, "properties": properties}
+    return result
+
+
+def _properties(config: Schema) -> Iterable[tuple[str, Schema]]:
+    return config["properties"].items()
+
+
+def _numbered(items: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """A name for each argument: `argument_units`, and `argument_units_2` for another of that name."""
+    taken: dict[str, int] = {}
+    names: dict[tuple[str, str], str] = {}
+    for key, text in items:
+        taken[key] = taken.get(key, 0) + 1
+        names[key, text] = f"argument_{key}" + (f"_{taken[key]}" if taken[key] > 1 else "")
+    return names
+
+
+_LITERAL_KEYS = ("propertyNames", "if", "required", "enum", "const", "default", "oneOf")
 
 
 def _with_variables(schema: Any) -> Any:
@@ -159,127 +275,15 @@ def _with_variables(schema: Any) -> Any:
             result[key] = {name: _with_variables(part) for name, part in value.items()}
         else:
             result[key] = value if key in _LITERAL_KEYS else _with_variables(value)
-    if result.get("type") in ("number", "integer", "boolean") or "pattern" in result or _is_plain_enum(result):
-        described = {"description": result.pop("description")} if "description" in result else {}
-        return {**described, "anyOf": [result, dict(_REFERENCE)]}
-    return result
+    if not _asks_for_more(result):
+        return result
+    described = {key: result.pop(key) for key in ("description", "default") if key in result}
+    return {**described, "anyOf": [result, dict(_TO_REFERENCE)]}
 
 
-def _is_plain_enum(schema: Schema) -> bool:
-    return "enum" in schema and set(schema) <= {"enum", "description", "default"}
-
-
-def problems(data: Any, schema: Schema) -> Iterator[LanguageError]:
-    """Every way in which `data` does not fit `schema`; `at` leads to the culprit.
-
-    An unknown or missing key points at the key itself, everything else at the value.
-    """
-    for error in Draft7Validator(schema).iter_errors(data):
-        yield from _explain(error)
-
-
-def _explain(error: ValidationError) -> Iterator[LanguageError]:
-    at = tuple(error.absolute_path)
-    if error.validator in ("anyOf", "oneOf"):
-        yield from _explain_choice(error)
-    elif error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", ()))  # type: ignore[union-attr]
-        for key in error.instance:
-            if key not in known:
-                hint = did_you_mean(str(key), known) or "known keys: " + ", ".join(known)
-                yield LanguageError(f"unknown key '{key}'", hint=hint, at=(*at, str(key)))
-    else:
-        yield LanguageError(_in_words(error), hint=_hint(error), at=at)
-
-
-def _explain_choice(error: ValidationError) -> Iterator[LanguageError]:
-    """Go on with the one alternative whose form (mapping, list, scalar) the value has."""
-    branches: dict[Any, list[ValidationError]] = {}
-    for inner in error.context or ():
-        branches.setdefault(inner.relative_schema_path[0], []).append(inner)
-    fitting = [found for found in branches.values() if not any(_is_form_error(inner, error) for inner in found)]
-    if len(fitting) >= 1:
-        best = min(fitting, key=len)
-        for inner in best:
-            yield from _explain(inner)
-        return
-    yield LanguageError(
-        f"must be {_either(_forms(error.schema))}, not {_said(error.instance)}", at=tuple(error.absolute_path)
-    )
-
-
-def _is_form_error(inner: ValidationError, outer: ValidationError) -> bool:
-    same_value = list(inner.absolute_path) == list(outer.absolute_path)
-    if inner.validator in ("anyOf", "oneOf") and same_value:
-        nested = inner.context or ()
-        return all(_is_form_error(part, outer) for part in nested)
-    return same_value and inner.validator in ("type", "enum")
-
-
-_FORM_NAMES = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "a text",
-    "number": "a number",
-    "integer": "an integer",
-    "boolean": "true or false",
-    "null": "null",
-}
-
-
-def _forms(schema: Any) -> list[str]:
-    if "enum" in schema:
-        return [", ".join(f"'{value}'" for value in schema["enum"])]
-    kinds = schema.get("type")
-    if kinds is not None:
-        return [_FORM_NAMES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)]
-    if "$ref" in schema:
-        return ["a text", "a mapping"]
-    found: list[str] = []
-    for option in schema.get("anyOf", ()):
-        found += [form for form in _forms(option) if form not in found]
-    return found
-
-
-def _either(options: Sequence[str]) -> str:
-    return options[0] if len(options) == 1 else ", ".join(options[:-1]) + " or " + options[-1]
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, str):
-        return f"'{value}'" if len(value) <= 40 else f"'{value[:37]}...'"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return json.dumps(value) if value is not None else "nothing"
-
-
-def _in_words(error: ValidationError) -> str:
-    value, rule = error.instance, error.validator_value
-    words = {
-        "required": lambda: f"missing key '{_missing(error)}'",
-        "type": lambda: f"must be {_either(_forms(error.schema))}, not {_said(value)}",
-        "enum": lambda: f"must be {_either([repr(item) for item in rule])}, not {_said(value)}",
-        "const": lambda: f"must be {rule}, not {_said(value)}",
-        "minimum": lambda: f"must be at least {rule}, not {value}",
-        "maximum": lambda: f"must be at most {rule}, not {value}",
-        "exclusiveMinimum": lambda: f"must be greater than {rule}, not {value}",
-        "minItems": lambda: "the list is empty" if not value else f"must hold at least {rule} items, not {len(value)}",
-        "maxItems": lambda: f"must hold at most {rule} items, not {len(value)}",
-        "minProperties": lambda: "the mapping is empty",
-        "pattern": lambda: f"{error.schema.get('patternErrorMessage', 'is not well formed')}, not {_said(value)}",
-    }
-    found = words.get(str(error.validator))
-    return found() if found else error.message[:120]
-
-
-def _missing(error: ValidationError) -> str:
-    # jsonschema raises one error per missing key and names the key in its message alone.
-    return error.message.rpartition(" is a required")[0].strip("'\"")
-
-
-def _hint(error: ValidationError) -> str | None:
-    if error.validator == "enum" and isinstance(error.instance, str):
-        return did_you_mean(error.instance, [str(item) for item in error.validator_value])
-    return None
+def _asks_for_more(schema: Schema) -> bool:
+    """Whether a schema has a rule that the text `${name}` would not meet, and no alternatives of its own."""
+    kinds = schema.get("type", ())
+    kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+    is_text = "string" in kinds and "pattern" not in schema
+    return bool(kinds and not is_text and kinds != {"object"}) or "enum" in schema

@@ -12,19 +12,21 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe import formats, measures
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import FileError, RecipeError, SelectorError
 from modelrecipe.flow import Flow
-from modelrecipe.graph import Located
-from modelrecipe.outcome import Outcome, Totals
 from modelrecipe.plan import plan_recipe
 from modelrecipe.recipe import load_recipe
 from modelrecipe.selector import Selector, select
 from modelrecipe.surgery import leaves_of
 from modelrecipe.variables import relative_path
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.graph import Located
+    from modelrecipe.outcome import Outcome, Totals
 
 _SIZES = {"Dense": "units", "Conv1D": "filters", "Conv2D": "filters", "Conv3D": "filters"}
 _SHARES = (1, 2, 5, 10, 20, 50, 75, 100)
@@ -69,15 +71,12 @@ def yaml_text(value: str) -> str:
     return json.dumps(value.replace("${", "$${"), ensure_ascii=not value.isprintable())
 
 
-def _flow_mapping(keys: Mapping[str, Any]) -> str:
-    """A selector as YAML in one line."""
-    said = [f"{key}: {_flow_mapping(value) if isinstance(value, Mapping) else _flow(value)}" for key, value in keys.items()]
-    return "{" + ", ".join(said) + "}"
-
-
 def _flow(value: Any) -> str:
+    """A selector, or a part of one, as YAML in one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_flow_mapping(item) for item in value) + "]"
+        return "[" + ", ".join(_flow(item) for item in value) + "]"
     return yaml_text(value)
 
 
@@ -129,7 +128,8 @@ class _Draft:
         layers = measures.counted(sum(1 for _ in self.checkpoint.layers()), "layer")
         parameters = measures.count(self.checkpoint.parameters())
         recipe = _comment(self.target.name)
-        yield f"# A first recipe for {_comment(self.model.name)}: {_comment(model.kind_name)}, {layers}, {parameters} parameters."
+        said = f"{_comment(model.kind_name)}, {layers}, {parameters} parameters"
+        yield f"# A first recipe for {_comment(self.model.name)}: {said}."
         yield "# Change what is not meant, then:"
         yield f"#   modelrecipe plan {recipe}   says what would change"
         yield f"#   modelrecipe run {recipe}    does it, and proves that nothing else changed"
@@ -151,7 +151,7 @@ class _Draft:
         if steps.frozen is None:
             return
         yield "# All other layers are left out of a training to come; select fewer of them to train more."
-        yield f"- freeze: {{layers: {_flow_mapping(steps.frozen)}}}"
+        yield f"- freeze: {{layers: {_flow(steps.frozen)}}}"
 
     def _rescale(self, steps: _Steps) -> Iterator[str]:
         if steps.rescaled is None:
@@ -236,12 +236,16 @@ class _Draft:
 
     def _selector(self, located: Located) -> str:
         keys = self._keys(located)
-        return yaml_text(keys["name"]) if "name" in keys else _flow_mapping(keys)
+        return yaml_text(keys["name"]) if "name" in keys else _flow(keys)
 
     def _keys(self, located: Located) -> Mapping[str, str]:
         """A selector of this layer alone: its path, or where that is a glob or names others too, a regex."""
         found = self._select({"name": located.path})
-        return {"name": located.path} if [item.path for item in found] == [located.path] else {"regex": re.escape(located.path)}
+        return (
+            {"name": located.path}
+            if [item.path for item in found] == [located.path]
+            else {"regex": re.escape(located.path)}
+        )
 
     def _select(self, keys: Mapping[str, Any]) -> list[Located]:
         try:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from modelrecipe.checkpoint import Checkpoint
-
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from modelrecipe.applications import Application
+    from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.graph import Located
     from modelrecipe.selector import Selector
     from modelrecipe.weights import Tensor
@@ -55,7 +55,7 @@ class Change:
         kind: `+` added, `-` removed, `~` changed in place, `-/+` replaced.
         layer: path of the layer, before the step where it existed before.
         key: the layer's key; what the proof goes by.
-        what: the change in words, as `kernel × 0.8` or `MaxPooling2D → AveragePooling2D`.
+        what: the change in words, as `kernel x 0.8` or `MaxPooling2D to AveragePooling2D`.
         weights: names of the variables whose numbers may differ afterwards.
         flag: whether the layer's trainable flag may differ afterwards.
     """
@@ -134,4 +134,3 @@ class Step(ABC):
     def summary(cls) -> str:
         """The first sentence of the docstring."""
         return (cls.__doc__ or "").strip().partition("\n")[0]
-

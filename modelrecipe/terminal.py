@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,11 @@ from rich.cells import cell_len, get_character_cell_size
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import TextIO
 
 _GAP = "…"
-_PLAIN = str.maketrans({"→": "->", "×": "x", "…": "...", "·": "-", "≤": "<="})
+_PLAIN = str.maketrans({"→": "->", "\u00d7": "x", "…": "...", "·": "-", "✓": "+"})
 _MOST_COLUMNS = 120
 
 

@@ -48,7 +48,7 @@ class Tensor:
 
     @property
     def is_random_state(self) -> bool:
-        """Whether it is the state of a random generator (of Dropout and its like), which Keras counts as no parameter."""
+        """Whether it is the state of a random generator, which Keras counts as no parameter."""
         return "seed_generator" in self.slot or self.name.endswith("seed_generator_state")
 
     @property

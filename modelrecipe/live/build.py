@@ -281,7 +281,7 @@ def _cannot_make(layer: Layer, path: str, error: Exception) -> BuildError:
             f"the class '{layer.registered_name or layer.class_name}' of '{path or layer.name}' is not known to Keras",
             hint="name the module that registers it under imports, and pass --allow-code",
         )
-    if "Lambda" in said and "unsafe" in said:
+    if layer.class_name == "Lambda":
         return BuildError(
             f"'{path}' is a Lambda of Python code, which is not executed",
             hint="replace it by a layer, or register its function in a module named under imports",

@@ -5,8 +5,10 @@ Source: `keras/src/legacy/saving/saving_utils.py` (`model_from_config`) of Keras
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def modernised(config: Mapping[str, Any], *, is_input: bool) -> dict[str, Any]:

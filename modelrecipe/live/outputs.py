@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelrecipe.errors import CheckError
 from modelrecipe.live.session import import_keras
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _UNKNOWN_SIZE = 16
 
@@ -28,41 +30,54 @@ def largest_difference(one: Any, other: Any, *, seed: int, batch: int) -> float:
     Raises:
         CheckError: number or shapes of inputs or outputs differ.
     """
-    signatures = [[(tuple(t.shape), t.dtype) for t in model.inputs] for model in (one, other)]
-    if [len(part) for part in signatures] != [len(signatures[0])] * 2 or signatures[0] != signatures[1]:
-        raise CheckError(f"the models take different inputs: {_shown(signatures[0])} and {_shown(signatures[1])}")
-    inputs = [_sample(tensor, np.random.default_rng([seed, n]), batch) for n, tensor in enumerate(one.inputs)]
-    first, second = _outputs(one, inputs), _outputs(other, inputs)
-    if [a.shape for a in first] != [b.shape for b in second]:
+    first, second = _signature(one), _signature(other)
+    if first != second:
+        raise CheckError(f"the models take different inputs: {_shown(first)} and {_shown(second)}")
+    inputs = [_sample(*item, np.random.default_rng([seed, number]), batch) for number, item in enumerate(first)]
+    given, wanted = _outputs(one, inputs), _outputs(other, inputs)
+    if [a.shape for a in given] != [b.shape for b in wanted]:
         raise CheckError(
-            f"the models give different outputs: {', '.join(str(a.shape) for a in first)}"
-            f" and {', '.join(str(b.shape) for b in second)}"
+            f"the models give different outputs: {', '.join(str(a.shape) for a in given)}"
+            f" and {', '.join(str(b.shape) for b in wanted)}"
         )
-    return max((_difference(a, b) for a, b in zip(first, second, strict=True)), default=0.0)
+    return max((_difference(a, b) for a, b in zip(given, wanted, strict=True)), default=0.0)
 
 
-def _shown(signature: list[tuple[tuple[int | None, ...], str]]) -> str:
+Signature = list[tuple[tuple[int | None, ...], str]]
+
+
+def _signature(model: Any) -> Signature:
+    """Shape and type of each input; of a subclassed model, what it was built for."""
+    inputs = getattr(model, "inputs", None)
+    if inputs:
+        return [(tuple(tensor.shape), tensor.dtype) for tensor in inputs]
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not isinstance(shape, tuple | list) or not all(size is None or isinstance(size, int) for size in shape):
+        raise CheckError(f"the file of '{model.name}' does not say what the model takes, so it cannot be run")
+    return [(tuple(shape), "float32")]
+
+
+def _shown(signature: Signature) -> str:
     return ", ".join(f"{shape} {dtype}" for shape, dtype in signature)
 
 
-def _sample(tensor: Any, random: np.random.Generator, batch: int) -> Any:
+def _sample(known: tuple[int | None, ...], dtype: str, random: np.random.Generator, batch: int) -> Any:
     keras = import_keras()
-    shape = [batch if axis == 0 else size or _UNKNOWN_SIZE for axis, size in enumerate(tensor.shape)]
-    shape = [tensor.shape[0] or batch, *shape[1:]] if shape else shape
-    if tensor.dtype == "string":
+    shape = [size or (_UNKNOWN_SIZE if axis else batch) for axis, size in enumerate(known)]
+    if dtype == "string":
         import tensorflow as tf
 
         return tf.constant(random.choice(["a", "b"], size=shape).tolist())
-    if "float" in tensor.dtype:
-        return keras.ops.convert_to_tensor(random.random(shape), dtype=tensor.dtype)
-    return keras.ops.convert_to_tensor(random.integers(0, 2, shape), dtype=tensor.dtype)
+    if "float" in dtype:
+        return keras.ops.convert_to_tensor(random.random(shape), dtype=dtype)
+    return keras.ops.convert_to_tensor(random.integers(0, 2, shape), dtype=dtype)
 
 
 def _outputs(model: Any, inputs: list[Any]) -> list[NDArray[np.generic]]:
     keras = import_keras()
-    structure = getattr(model, "_inputs_struct", None)
-    packed = keras.tree.pack_sequence_as(structure, inputs) if structure is not None else inputs
-    packed = packed if structure is not None or len(inputs) != 1 else inputs[0]
+    # Functional models tell the structure they are called with; a Sequential or subclassed one takes a single tensor.
+    is_functional = not isinstance(model, keras.Sequential) and bool(getattr(model, "inputs", None))
+    packed = keras.tree.pack_sequence_as(model.input, inputs) if is_functional else inputs[0]
     result = model(packed, training=False)
     return [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in keras.tree.flatten(result)]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 
+from modelrecipe.live.session import import_keras
+
 
 def sharing_scope() -> contextlib.AbstractContextManager[object]:
     """While it is open, serialised objects with one `shared_object_id` become one live object.
@@ -12,6 +14,7 @@ def sharing_scope() -> contextlib.AbstractContextManager[object]:
     Keras opens it around a whole model; here layers are made one by one. Without it (another Keras), layers that are
     shared between a wrapper and the graph are refused when they are filled, because the file holds their weights once.
     """
+    import_keras()
     try:
         serialization = importlib.import_module("keras.src.saving.serialization_lib")
         return serialization.ObjectSharingScope()

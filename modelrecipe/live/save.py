@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
 from modelrecipe.live.build import reason
 from modelrecipe.live.session import import_keras
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 def save_live(model: Any, path: Path, format: str) -> None:
@@ -54,7 +56,9 @@ def compile_like(model: Any, stored: Mapping[str, Any]) -> str | None:
                 kept = {key: stored.get(key) for key in ("loss", "loss_weights", "metrics", "weighted_metrics")}
                 model.compile(optimizer=keras.optimizers.deserialize(dict(stored["optimizer_config"])), **kept)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        return f"the model is written uncompiled: Keras cannot read the source's training configuration ({reason(error)})"
+        return (
+            f"the model is written uncompiled: Keras cannot read the source's training configuration ({reason(error)})"
+        )
     return None
 
 

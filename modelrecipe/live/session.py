@@ -7,15 +7,17 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelrecipe.errors import FileError, LanguageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import ModuleType
 
 
 def import_keras() -> ModuleType:
@@ -32,11 +34,13 @@ def import_keras() -> ModuleType:
         try:
             with _quiet_stderr():
                 keras = importlib.import_module("keras")
+                keras.ops.convert_to_tensor(0)  # the first operation looks for devices, and tells what it misses
         except ImportError as error:
             raise FileError(f"Keras cannot be imported: {error}", hint="install tensorflow and keras") from error
     if keras.config.backend() != "tensorflow":
         raise FileError(
-            f"Keras runs on {keras.config.backend()}, but modelrecipe needs tensorflow", hint="set KERAS_BACKEND=tensorflow"
+            f"Keras runs on {keras.config.backend()}, but modelrecipe needs tensorflow",
+            hint="set KERAS_BACKEND=tensorflow",
         )
     return keras
 

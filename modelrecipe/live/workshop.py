@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import sys
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe import formats
-from modelrecipe.applications import Application
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.digest import architecture_digest
 from modelrecipe.errors import BuildError, FileError
 from modelrecipe.graph import Layer, walk
@@ -18,7 +16,14 @@ from modelrecipe.live.assets import give_assets
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.propagate import annotate
 from modelrecipe.surgery import set_flags
-from modelrecipe.weights import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from modelrecipe.applications import Application
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.weights import Tensor
 
 
 @dataclass
@@ -49,20 +54,20 @@ class Workshop:
         keras = import_keras()
         constructor = getattr(keras.applications, application.name)
         try:
-            with seeded(self.seed):
+            # Keras tells of downloads on stdout, where only results belong.
+            with seeded(self.seed), contextlib.redirect_stdout(sys.stderr):
                 model = constructor(**application.arguments())
-        except (OSError, ConnectionError) as error:
-            raise FileError(
-                f"the weights '{application.weights}' of {application.name} cannot be fetched: {error}",
-                hint="load a file, or write weights: null for newly initialised ones",
-                at=("application", "weights"),
-            ) from error
         except Exception as error:
-            if type(error) is not Exception and not isinstance(error, ValueError | TypeError):
+            # `keras.utils.get_file` raises a bare Exception when a download fails.
+            if type(error) is Exception or isinstance(error, OSError):
+                raise FileError(
+                    f"the weights '{application.weights}' of {application.name} cannot be had: {error}",
+                    hint="load a file, or write weights: null for newly initialised ones",
+                    at=("application", "weights"),
+                ) from error
+            if not isinstance(error, ValueError | TypeError):
                 raise
-            # keras.utils.get_file raises a bare Exception when a download fails.
-            kind = FileError if "fetch" in str(error).lower() else BuildError
-            raise kind(f"{application.name}: {error}", at=("application",)) from error
+            raise BuildError(f"{application.name}: {build.reason(error)}", at=("application",)) from error
         return self.capture(model)
 
     def capture(self, model: Any) -> Checkpoint:

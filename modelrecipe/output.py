@@ -1,0 +1,55 @@
+"""Files that a recipe writes: their format, their size, and what is kept of them for the lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modelrecipe.errors import FileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.digest import ContentDigest
+    from modelrecipe.outcome import Output
+
+_ENDINGS = {".weights.h5": "weights_h5", ".keras": "keras", ".h5": "h5", ".hdf5": "h5"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """An output with what later rooms need to know about it; the content's digest is None in a plan."""
+
+    output: Output
+    target: Path
+    content: ContentDigest | None = None
+
+
+def format_of(path: str) -> str:
+    """The format that a file's ending says.
+
+    Raises:
+        FileError: the ending says none.
+    """
+    for ending, kind in _ENDINGS.items():
+        if path.lower().endswith(ending):
+            return kind
+    raise FileError(
+        f"the ending of '{path}' names no format",
+        hint="end it in .keras, .h5 or .weights.h5, or write format",
+        at=("path",),
+    )
+
+
+def estimated_size(checkpoint: Checkpoint) -> int | None:
+    """Bytes of all tensors; None when a new layer's size is not known yet."""
+    tensors = [tensor for key in checkpoint.weights for tensor in checkpoint.weights.of(key)]
+    if any(tensor.size is None for tensor in tensors):
+        return None
+    return sum((tensor.size or 0) * _width(tensor.dtype) for tensor in tensors)
+
+
+def _width(dtype: str | None) -> int:
+    digits = "".join(character for character in (dtype or "float32") if character.isdigit())
+    return max(1, int(digits or 8) // 8)
