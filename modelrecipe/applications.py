@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from modelrecipe.errors import LanguageError, did_you_mean
+from modelrecipe.errors import LanguageError, UnknownKeyError, did_you_mean
 from modelrecipe.fields import Doc, Rule, fields_of
 
 _PREPROCESSING = ("include_preprocessing",)
@@ -58,7 +58,7 @@ class Application:
         for key in self.arguments():
             if key not in accepted:
                 hint = did_you_mean(key, accepted) or "it takes: " + ", ".join(accepted)
-                yield LanguageError(f"unknown argument '{key}' of {self.name}", hint=hint, at=(key,))
+                yield UnknownKeyError(f"unknown argument '{key}' of {self.name}", hint=hint, at=(key,))
 
     def arguments(self) -> dict[str, Any]:
         """What is given beside the name, `weights` always."""

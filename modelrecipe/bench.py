@@ -18,7 +18,7 @@ from modelrecipe.errors import FileError, LanguageError, LockError, RecipeError
 from modelrecipe.files import atomic_output
 from modelrecipe.old_format import refuse_old_format
 from modelrecipe.outcome import Output, Proof
-from modelrecipe.output import Written, estimated_size, format_of
+from modelrecipe.output import Written, estimated_memory, estimated_size, format_of
 from modelrecipe.proof import prove
 from modelrecipe.selector import Selector, select
 
@@ -210,8 +210,14 @@ class WorkBench:
         measured = self.measure(checkpoint)
         how = "streamed" if formats.can_rewrite(measured, kind) else "built"
         if self.is_dry:
-            size = estimated_size(measured)
-            output = Output(path=str(path), format=kind, how=how, size=size, exists=target.exists())
+            output = Output(
+                path=str(path),
+                format=kind,
+                how=how,
+                size=estimated_size(measured),
+                memory=estimated_memory(measured, how),
+                exists=target.exists(),
+            )
             self.written.append(Written(output=output, target=target))
             return measured
         self.progress(f"writing {path}")

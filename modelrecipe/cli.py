@@ -45,7 +45,7 @@ def _tell_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> Non
     ctx.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group("modelrecipe", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_version, help="Tell the versions."
 )
@@ -218,7 +218,8 @@ def steps(name: str | None, *, screen: Screen) -> None:
 def schema(*, screen: Screen, output: Path | None, check: Path | None) -> None:
     """Print the JSON Schema of recipes, for editors.
 
-    With it, an editor completes and checks recipes. Put this line at the top of a recipe, with the path of the written schema:
+    With it, an editor completes and checks recipes. Put this line at the top of
+    a recipe, with the path of the written schema:
 
     \b
       # yaml-language-server: $schema=recipe.schema.json

@@ -157,9 +157,8 @@ def type_in_words(schema: Schema) -> str:
     if "allOf" in schema:
         return type_in_words(schema["allOf"][0])
     if "enum" in schema:
-        return (
-            _either([f"`{value}`" for value in schema["enum"]]) if len(schema["enum"]) < 8 else "one of a list of names"
-        )
+        names = [f"`{value}`" for value in schema["enum"]]
+        return _either(names) if len(names) <= _MOST_NAMES else f"one of {len(names)} names"
     if "anyOf" in schema:
         return _choice(schema["anyOf"])
     if schema.get("type") == "array":

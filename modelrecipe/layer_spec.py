@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from modelrecipe import catalog
-from modelrecipe.errors import EditError, LanguageError, did_you_mean, nearest_names
+from modelrecipe.errors import EditError, LanguageError, UnknownKeyError, did_you_mean, nearest_names
 from modelrecipe.fields import Doc
 from modelrecipe.graph import Layer
 
@@ -26,25 +26,31 @@ class LayerSpec:
     class_: Annotated[str, Doc("a Keras layer (Dense), a registered class (package>Layer) or an operation (ops.Add)")]
     config: Annotated[Mapping[str, Any], Doc("constructor arguments")] = field(default_factory=dict)
     name: Annotated[str | None, Doc("the new layer's name; may hold {name}, the neighbour's")] = None
-    weights: Annotated[Literal["keep", "fresh"] | None, Doc("take over the replaced layer's weights, or begin anew")] = None
+    weights: Annotated[
+        Literal["keep", "fresh"] | None, Doc("take over the replaced layer's weights, or begin anew")
+    ] = None
     inherit: Annotated[Inherit | None, Doc("arguments to take over from the replaced layer")] = None
 
     def problems(self) -> Iterator[LanguageError]:
         """Unknown class; unknown or wrongly typed arguments. Missing ones are `missing`, as some may be inherited."""
-        if catalog.find(self.class_) is None:
-            if not _may_be_custom(self.class_):
-                yield LanguageError(f"unknown layer class '{self.class_}'", hint=_class_hint(self.class_), at=("class",))
-            return
-        for problem in catalog.check_config(self.class_, self.config, partial=True):
-            yield LanguageError(problem.message, hint=problem.hint, at=("config", *problem.at))
+        if "name" in self.config:
+            hint = f"write {{class: {self.class_}, name: {self.config['name']}, ...}}"
+            yield UnknownKeyError("the name of a layer stands beside its config", hint=hint, at=("config", "name"))
+        if catalog.find(self.class_) is None and not _may_be_custom(self.class_):
+            yield LanguageError(f"unknown layer class '{self.class_}'", hint=_class_hint(self.class_), at=("class",))
+        for problem in catalog.check_config(self.class_, self._arguments(), partial=True):
+            yield _error(problem, ("config", *problem.at))
 
     def missing(self) -> Iterator[LanguageError]:
         """Required arguments that are not written; for a spec that inherits nothing."""
-        if catalog.find(self.class_) is not None and self.inherit is None:
-            known = {problem.message for problem in catalog.check_config(self.class_, self.config, partial=True)}
-            for problem in catalog.check_config(self.class_, self.config):
-                if problem.message not in known:
+        if self.inherit is None:
+            known = catalog.check_config(self.class_, self._arguments(), partial=True)
+            for problem in catalog.check_config(self.class_, self._arguments()):
+                if problem not in known:
                     yield LanguageError(problem.message, hint=problem.hint, at=("config",))
+
+    def _arguments(self) -> Mapping[str, Any]:
+        return {key: value for key, value in self.config.items() if key != "name"}
 
     def make(self, *, name: str, key: str, old: Layer | None = None, inherit: Inherit | None = None) -> Layer:
         """The layer, without calls.
@@ -102,6 +108,12 @@ class LayerSpec:
             if accepted is not None and key not in accepted and key != "trainable":
                 raise EditError(f"{self.class_} takes no argument '{key}'", at=("inherit",))
         return {**taken, **{key: old.config[key] for key in inherit}}
+
+
+def _error(problem: catalog.ConfigProblem, at: tuple[str | int, ...]) -> LanguageError:
+    """A problem of the catalog; what it says of an argument that does not exist is about the key."""
+    kind = UnknownKeyError if problem.message.startswith("unknown argument") else LanguageError
+    return kind(problem.message, hint=problem.hint, at=at)
 
 
 def _unquantised(dtype: Any) -> Any:

@@ -165,7 +165,9 @@ def _hint(value: Any, options: Sequence[Schema]) -> str | None:
     if isinstance(value, str):
         if "boolean" in kinds and value.lower() in _YAML_1_1:
             return f"write {_YAML_1_1[value.lower()]}"
-        if (kinds & {"number", "integer", "boolean"} or options[0].get("const") == 1) and _is_quoted_value(value, options):
+        if (kinds & {"number", "integer", "boolean"} or options[0].get("const") == 1) and _is_quoted_value(
+            value, options
+        ):
             return f"write {value} without quotes"
         return did_you_mean(value, words)
     if isinstance(value, bool | int | float) and kinds == {"string"} and not any("pattern" in item for item in options):

@@ -16,8 +16,16 @@ def refuse_old_format(checkpoint: Checkpoint) -> None:
     """Refuse to write as HDF5 what plain Keras could not read back.
 
     Raises:
-        EditError: the graph holds bare operations or bfloat16 weights.
+        EditError: the model is subclassed, its graph holds bare operations, its layers have assets or bfloat16 weights.
     """
+    if checkpoint.is_opaque:
+        raise EditError("the old HDF5 format cannot hold a subclassed model", hint="save as .keras", at=("path",))
+    if checkpoint.origin is not None and checkpoint.origin.assets:
+        raise EditError(
+            f"the old HDF5 format cannot hold '{checkpoint.origin.assets[0]}', which belongs to a layer",
+            hint="save as .keras",
+            at=("path",),
+        )
     for located in walk(checkpoint.model):
         if located.layer.is_operation:
             raise EditError(

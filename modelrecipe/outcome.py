@@ -88,7 +88,8 @@ class Output:
         path: as the recipe says, relative to the working directory where that is shorter.
         format: `keras`, `h5` or `weights_h5`.
         how: `streamed` without Keras, or `built` by Keras.
-        size: bytes written; estimated in a plan, None where unknown.
+        size: bytes written; in a plan those of all tensors, None where unknown.
+        memory: about how many bytes the process will need at its peak; only in a plan, None where unknown.
         proof: None in a plan.
         exists: whether a file stands there that the run would have to be forced to replace.
     """
@@ -97,6 +98,7 @@ class Output:
     format: str
     how: str
     size: int | None = None
+    memory: int | None = None
     proof: Proof | None = None
     exists: bool = False
 

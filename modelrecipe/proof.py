@@ -93,7 +93,7 @@ def _judge(
 def _pairs(
     path: str, wanted: Sequence[Tensor], written: Sequence[Tensor], digests: TensorDigests, found: list[str]
 ) -> Iterable[tuple[Tensor, Tensor]]:
-    """Each wanted tensor with the written one: by name, or in order where another container has other names."""
+    """Each wanted tensor with the written one: by name or place, or by content where another container has neither."""
     if len(wanted) != len(written):
         # Only Keras 3 containers keep the state of random generators.
         wanted = [tensor for tensor in wanted if not tensor.is_random_state]
@@ -103,6 +103,9 @@ def _pairs(
         known = {label(tensor): tensor for tensor in written}
         if all(label(tensor) in known for tensor in wanted):
             return [(tensor, known[label(tensor)]) for tensor in wanted]
+    by_digest = {digests.of(tensor): tensor for tensor in written}
+    if all(tensor.source is not None and digests.of(tensor) in by_digest for tensor in wanted):
+        return [(tensor, by_digest[digests.of(tensor)]) for tensor in wanted]
     if len(wanted) != len(written):
         found.append(f"'{path}' has {len(written)} tensors instead of {len(wanted)}")
         return []
@@ -136,7 +139,9 @@ def _changed_flags(source: Checkpoint, edited: Checkpoint, written: Checkpoint, 
 
 
 def _leaves(checkpoint: Checkpoint) -> list[Located]:
-    return [] if checkpoint.is_opaque else [item for item in walk(checkpoint.model) if item.layer.graph is None]
+    """The layers whose flag means something: inputs and bare operations have none of their own."""
+    found = [] if checkpoint.is_opaque else [item for item in walk(checkpoint.model) if item.layer.graph is None]
+    return [item for item in found if not item.layer.is_input and not item.layer.is_operation]
 
 
 def _flags(checkpoint: Checkpoint) -> Mapping[str, bool]:

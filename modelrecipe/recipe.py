@@ -6,58 +6,22 @@ needs a model (selectors, shapes) comes later, in `plan` and `run`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from modelrecipe import fields, registry, schema
-from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, did_you_mean
-from modelrecipe.selector import Selector
+from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, UnknownKeyError, did_you_mean, nearest_names
+from modelrecipe.recipe_step import RecipeStep, iter_problems, placed, step_problems
 from modelrecipe.source import Source, read_source
-from modelrecipe.step import Step
-from modelrecipe.variables import Given, Scope, is_unknown, open_scope, relative_path, unused
+from modelrecipe.variables import Given, Scope, is_unknown, open_scope, unused
+
+__all__ = ["Recipe", "RecipeStep", "iter_problems", "load_recipe"]
 
 _MOST_INCLUDES = 20
 _BESIDE = ("id", "description", "when")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeStep:
-    """One step of a recipe with where it stands.
-
-    Args:
-        step: the step.
-        word: its word in the language.
-        data: its value after variables were put in; what the lock keeps.
-        source: the file it stands in; another one than the recipe's for an included step.
-        at: path of the step's value inside that file.
-        folder: what its paths are relative to.
-        id, description: as the recipe says.
-    """
-
-    step: Step
-    word: str
-    data: Any
-    source: Source = field(repr=False, compare=False)
-    at: tuple[str | int, ...] = ()
-    folder: Path = field(default=Path(), compare=False)
-    id: str | None = None
-    description: str | None = None
-
-    def place_of(self, error: RecipeError) -> Place:
-        """Where in the text an error of this step stands: the unknown key itself, or the offending value."""
-        path = (*self.at, *error.at)
-        return self.source.key_place(path) if _is_about_key(error) else self.source.place(path)
-
-    def placed(self, error: RecipeError) -> RecipeError:
-        """The error with place and dotted key filled in, unless it has them."""
-        if error.place is None:
-            error.place = self.place_of(error)
-        if error.key is None:
-            error.key = ".".join([self.word, *(str(part) for part in error.at if isinstance(part, str))])
-        return error
+_HEAD_WITH_VARIABLES = ("name", "description", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +88,10 @@ def load_recipe(path: str | Path, given: Mapping[str, Any] | None = None) -> Rec
         name: item if isinstance(item, Given) else Given(item, Path(), f"the given {name}")
         for name, item in (given or {}).items()
     }
-    reader = _Reader(found)
-    recipe = reader.recipe(Path(path), values)
+    recipe = _Reader(found).recipe(Path(path), values)
     if found or recipe is None:
-        raise Problems(found)
+        # A recipe that is included twice says its problems twice.
+        raise Problems({(error.place, error.message): error for error in found}.values())
     return recipe
 
 
@@ -136,205 +100,193 @@ class _Reader:
     """Reads a recipe and what it includes, and collects problems on the way."""
 
     found: list[RecipeError]
-    open_files: tuple[Path, ...] = ()
     imports: list[str] = field(default_factory=list)
+    open_files: tuple[Path, ...] = ()
 
-    def recipe(self, path: Path, given: Mapping[str, Given]) -> Recipe | None:
+    def recipe(self, path: Path, given: Mapping[str, Given], giver: Place | None = None) -> Recipe | None:
+        """The recipe of one file, or None where it is no recipe at all."""
         source = read_source(path)
-        before = len(self.found)
-        self._check_head(source)
-        if len(self.found) > before and not _is_readable(source.data):
+        if not isinstance(source.data, dict):
+            hint = "write 'version: 1', and 'steps:' above the list" if isinstance(source.data, list) else None
+            self._add(source, LanguageError("a recipe is a mapping with 'version' and 'steps'", hint=hint))
             return None
-        scope = open_scope(source, given, self.found, root=path.parent)
+        scope = open_scope(source, given, self.found, root=path.parent, giver=giver)
+        head = self._head(source, scope)
         steps = tuple(self._steps(source, scope, path))
-        head = {key: scope.put_in(source.data.get(key), (key,), self.found) for key in ("name", "description")}
-        self.found += list(unused(source, scope))
-        self.imports += [item for item in source.data.get("imports") or () if item not in self.imports]
+        self.found += unused(source)
         return Recipe(
             path=path,
-            name=str(head["name"] or path.stem),
-            description=str(head["description"] or ""),
-            seed=source.data.get("seed") or 0,
+            name=str(head.get("name") or path.stem),
+            description=str(head.get("description") or ""),
+            seed=head.get("seed") or 0,
             vars=scope.values,
             imports=tuple(self.imports),
             steps=steps,
         )
 
-    def _check_head(self, source: Source) -> None:
-        if not isinstance(source.data, dict):
-            self._add(source, (), LanguageError("a recipe is a mapping with 'version' and 'steps'"), "")
-            return
-        for error in schema.problems(source.data, schema.head_schema()):
-            self._add(source, (), error, ".".join(str(part) for part in error.at))
+    def _head(self, source: Source, scope: Scope) -> dict[str, Any]:
+        """Everything but the steps, with variables put into the keys that may have them."""
+        missed: list[RecipeError] = []
+        head = {
+            key: scope.put_in(value, (key,), missed) if key in _HEAD_WITH_VARIABLES else value
+            for key, value in source.data.items()
+        }
+        known = {key: value for key, value in head.items() if not is_unknown(value)}
+        for error in (*missed, *schema.problems(known, schema.head_schema())):
+            self._add(source, error)
+        for name in known["imports"] if isinstance(known.get("imports"), list) else ():
+            self.imports += [name] if name not in self.imports else []
+        return known
 
-    def _add(self, source: Source, at: tuple[str | int, ...], error: RecipeError, key: str | None = None) -> None:
-        path = (*at, *error.at)
-        error.place = error.place or (source.key_place(path) if _is_about_key(error) else source.place(path))
-        error.key = error.key or key or None
-        self.found.append(error)
+    def _add(self, source: Source, error: RecipeError, at: tuple[str | int, ...] = (), word: str = "") -> None:
+        self.found.append(placed(error, source, at, word))
 
     def _steps(self, source: Source, scope: Scope, path: Path) -> Iterator[RecipeStep]:
         items = source.data.get("steps")
+        ids: dict[str, int] = {}
         for number, item in enumerate(items if isinstance(items, list) else ()):
-            at: tuple[str | int, ...] = ("steps", number)
+            at = ("steps", number)
             word = self._word(source, at, item)
             if word is None:
                 continue
+            beside = self._beside(source, at, item, scope)
+            self._check_id(source, at, beside.get("id"), ids)
             missed: list[RecipeError] = []
-            data = scope.put_in(item[word], (*at, word), missed)
-            beside = {key: scope.put_in(item[key], (*at, key), missed) for key in _BESIDE if key in item}
-            for error in missed:
-                self._add(source, (), error, word)
-            if missed or is_unknown(data) or is_unknown(beside):
+            data = scope.put_in(item[word], (), missed)
+            errors = [error for error in step_problems(word, data) if not is_unknown(_value_at(data, error.at))]
+            for error in (*missed, *errors):
+                self._add(source, error, (*at, word), word)
+            if missed or errors or is_unknown(data):
                 continue
-            if not self._beside_is_sound(source, at, beside):
+            is_wanted = beside.get("when", True) is not False
+            if word == "include":
+                yield from self._include(source, (*at, word), data, path) if is_wanted else ()
+            elif is_wanted:
+                yield RecipeStep(
+                    step=fields.read(registry.steps()[word], data),
+                    word=word,
+                    data=data,
+                    source=source,
+                    at=(*at, word),
+                    folder=path.parent,
+                    id=beside.get("id"),
+                    description=beside.get("description"),
+                )
+
+    def _beside(
+        self, source: Source, at: tuple[str | int, ...], item: Mapping[str, Any], scope: Scope
+    ) -> dict[str, Any]:
+        """The sound ones of the keys that stand beside a step's word."""
+        sound: dict[str, Any] = {}
+        for key in _BESIDE:
+            if key not in item:
                 continue
-            if beside.get("when", True):
-                yield from self._step(source, at, word, data, beside, scope, path)
+            errors: list[RecipeError] = []
+            value = scope.put_in(item[key], (), errors)
+            if not is_unknown(value):
+                errors += schema.problems(value, schema.ITEM_KEYS[key])
+            for error in errors:
+                self._add(source, error, (*at, key), key)
+            if not errors and not is_unknown(value):
+                sound[key] = value
+        return sound
+
+    def _check_id(self, source: Source, at: tuple[str | int, ...], name: str | None, ids: dict[str, int]) -> None:
+        if name is None:
+            return
+        line = source.place((*at, "id")).line
+        first = ids.setdefault(name, line)
+        if first != line:
+            self._add(source, LanguageError(f"id '{name}' is given twice, first in line {first}"), (*at, "id"), "id")
 
     def _word(self, source: Source, at: tuple[str | int, ...], item: Any) -> str | None:
-        """The one step key of an item of `steps`."""
+        """The one step key of an item of `steps`; None where it has none, which was said."""
         known = [*registry.steps(), "include"]
         if not isinstance(item, dict) or not item:
-            near = did_you_mean(item, known) if isinstance(item, str) else None
-            self._add(source, at, LanguageError("a step is a mapping, as '- save: out.keras'", hint=near))
+            self._add(source, _not_a_step(item, known), at)
             return None
         words = [key for key in item if key in known]
         strange = [key for key in item if key not in known and key not in _BESIDE]
-        for key in strange:
-            hint = did_you_mean(key, [*known, *_BESIDE]) or ("known steps: " + ", ".join(known) if not words else None)
-            message = f"unknown key '{key}' beside '{words[0]}'" if words else f"unknown step '{key}'"
-            self._add(source, (), LanguageError(message, hint=hint, at=(*at, key)))
+        errors = list(_strange_keys(item, words, strange, known))
         if len(words) > 1:
             names = " and ".join(f"'{word}'" for word in words)
             hint = f"begin a new list item with '- {words[1]}:'"
-            self._add(source, (), LanguageError(f"one step has two words, {names}", hint=hint, at=(*at, words[1])))
-            return None
-        if not words and not strange:
-            self._add(source, at, LanguageError("a step without a word", hint="known steps: " + ", ".join(known)))
-        return words[0] if words else None
+            errors.append(UnknownKeyError(f"one step has two words, {names}", hint=hint, at=(words[1],)))
+        elif not words and not strange:
+            errors.append(LanguageError("a step without a word", hint=_known_steps(known)))
+        for error in errors:
+            self._add(source, error, at)
+        is_hanging = bool(words) and item[words[0]] is None and bool(strange)
+        return words[0] if len(words) == 1 and not is_hanging else None
 
-    def _beside_is_sound(self, source: Source, at: tuple[str | int, ...], beside: Mapping[str, Any]) -> bool:
-        before = len(self.found)
-        for key, value in beside.items():
-            for error in schema.problems(value, schema.ITEM_KEYS[key]):
-                error.at = (*at, key, *error.at)
-                self._add(source, (), error, key)
-        return len(self.found) == before
-
-    def _step(
-        self,
-        source: Source,
-        at: tuple[str | int, ...],
-        word: str,
-        data: Any,
-        beside: Mapping[str, Any],
-        scope: Scope,
-        path: Path,
-    ) -> Iterator[RecipeStep]:
-        here = (*at, word)
-        before = len(self.found)
-        for error in _without_echo(schema.problems(data, schema.step_schema(word)), word, data):
-            self._add(source, here, error, _dotted(word, error))
-        if len(self.found) > before:
-            return
-        if word == "include":
-            yield from self._include(source, here, data, scope, path)
-            return
-        step = fields.read(registry.steps()[word], data)
-        for error in iter_problems(step):
-            self._add(source, here, error, _dotted(word, error))
-        yield RecipeStep(
-            step=step,
-            word=word,
-            data=data,
-            source=source,
-            at=here,
-            folder=path.parent,
-            id=beside.get("id"),
-            description=beside.get("description"),
-        )
-
-    def _include(
-        self, source: Source, at: tuple[str | int, ...], data: Any, scope: Scope, path: Path
-    ) -> Iterator[RecipeStep]:
+    def _include(self, source: Source, at: tuple[str | int, ...], data: Any, path: Path) -> Iterator[RecipeStep]:
         data = {"recipe": data} if isinstance(data, str) else data
         target = path.parent / data["recipe"]
-        chain = (*self.open_files, path.resolve())
-        if target.resolve() in chain or len(chain) > _MOST_INCLUDES:
-            self._add(source, at, LanguageError(f"'{data['recipe']}' includes itself"), "include")
+        chain = (*self.open_files, path)
+        endless = _endless(target, chain)
+        if endless is not None:
+            self._add(source, endless, at, "include")
             return
-        written = _at(source.data, at)
         given = {
-            name: Given(_rebased(value, _at(written, ("vars", name)), scope, path, target), None, "the given value")
+            name: Given(value, path.parent, "the given value", place=source.place((*at, "vars", name)))
             for name, value in (data.get("vars") or {}).items()
         }
-        inner = _Reader(self.found, chain, self.imports)
         try:
-            recipe = inner.recipe(target, given)
+            recipe = _Reader(self.found, self.imports, chain).recipe(target, given, source.place(at))
         except Problems as problems:
             self.found += problems.problems
-            return
         except RecipeError as error:
-            self._add(source, at, error, "include")
-            return
-        if recipe is not None:
-            yield from recipe.steps
+            self._add(source, error, at, "include")
+        else:
+            yield from recipe.steps if recipe is not None else ()
 
 
-def _at(data: Any, path: tuple[str | int, ...]) -> Any:
-    for key in path:
-        if not isinstance(data, dict | list):
-            return None
+def _strange_keys(
+    item: Mapping[str, Any], words: list[str], strange: list[str], known: list[str]
+) -> Iterator[RecipeError]:
+    """Keys of a step that are neither its word nor stand beside it."""
+    if words and strange and item[words[0]] is None:
+        # `- save:` with `path:` below it, indented no deeper than the word.
+        message = f"'{strange[0]}' stands beside '{words[0]}', not below it"
+        yield UnknownKeyError(message, hint=f"indent it deeper than '{words[0]}'", at=(strange[0],))
+        return
+    for key in strange:
+        near = did_you_mean(key, known if not words else _BESIDE)
+        if not words:
+            yield UnknownKeyError(f"unknown step '{key}'", hint=near or _known_steps(known), at=(key,))
+        else:
+            hint = near or f"beside it may stand: {', '.join(_BESIDE)}"
+            yield UnknownKeyError(f"unknown key '{key}' beside '{words[0]}'", hint=hint, at=(key,))
+
+
+def _not_a_step(item: Any, known: list[str]) -> RecipeError:
+    word, _, rest = item.partition(" ") if isinstance(item, str) else ("", "", "")
+    word = word if word in known else (nearest_names(word, known, most=1) or [""])[0]
+    hint = f"write '- {word}: {rest.strip() or '...'}'" if word else None
+    return LanguageError("a step is a mapping, as '- save: out.keras'", hint=hint)
+
+
+def _known_steps(known: list[str]) -> str:
+    return "known steps: " + ", ".join(known)
+
+
+def _endless(target: Path, chain: tuple[Path, ...]) -> RecipeError | None:
+    """Refuse an include that leads back to a file that is being read, or deeper than anybody can follow."""
+    resolved = [path.resolve() for path in chain]
+    if target.resolve() in resolved:
+        names = [path.name for path in chain[resolved.index(target.resolve()) :]]
+        way = f" through {', '.join(repr(name) for name in names[1:])}" if names[1:] else ""
+        return LanguageError(f"'{target.name}' includes itself{way}", hint="remove this include")
+    if len(chain) > _MOST_INCLUDES:
+        return LanguageError(f"recipes include each other more than {_MOST_INCLUDES} deep", hint="flatten them")
+    return None
+
+
+def _value_at(data: Any, at: tuple[str | int, ...]) -> Any:
+    """The value that `at` leads to; the last one on the way where it leads to nothing."""
+    for key in at:
+        is_there = key in data if isinstance(data, dict) else isinstance(data, list) and isinstance(key, int)
+        if not is_there:
+            break
         data = data[key]
     return data
-
-
-def _rebased(value: Any, written: Any, scope: Scope, path: Path, target: Path) -> Any:
-    """A path variable handed to an included recipe, relative to that recipe's folder."""
-    if isinstance(written, str) and any(written == f"${{{name}}}" for name in scope.paths):
-        return relative_path(path.parent / value, target.parent)
-    return value
-
-
-def _is_readable(data: Any) -> bool:
-    return isinstance(data, dict) and isinstance(data.get("vars", {}), dict) and isinstance(data.get("steps"), list)
-
-
-def _without_echo(problems: Iterator[LanguageError], word: str, data: Any) -> Iterator[LanguageError]:
-    """A selector's keys written straight into the step are one mistake, not one for each key and a missing one."""
-    step = registry.steps().get(word)
-    holds_layers = step is not None and any(item.key == "layers" for item in fields.fields_of(step))
-    selector_keys = {item.key for item in fields.fields_of(Selector)} if holds_layers else set()
-    stray = [key for key in data if key in selector_keys] if isinstance(data, Mapping) and "layers" not in data else []
-    for error in problems:
-        if stray and error.at == (stray[0],):
-            error.hint = f"a selector stands below 'layers', as {word}: {{layers: {{{stray[0]}: ...}}}}"
-            yield error
-        elif not (stray and (error.message == "missing key 'layers'" or error.at in [(key,) for key in stray])):
-            yield error
-
-
-def _is_about_key(error: RecipeError) -> bool:
-    return error.message.startswith("unknown")
-
-
-def _dotted(word: str, error: RecipeError) -> str:
-    keys = [str(part) for part in error.at if isinstance(part, str)]
-    if _is_about_key(error):
-        keys = keys[:-1]
-    return ".".join([word, *keys])
-
-
-def iter_problems(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[RecipeError]:
-    """What the values of a step say is wrong with themselves, however deep they stand."""
-    if isinstance(value, tuple):
-        for number, item in enumerate(value):
-            yield from iter_problems(item, (*at, number))
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        own = getattr(value, "problems", None)
-        for error in own() if own else ():
-            error.at = (*at, *error.at)
-            yield error
-        for item in fields.fields_of(type(value)):
-            yield from iter_problems(getattr(value, item.attribute), (*at, item.key))

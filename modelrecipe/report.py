@@ -13,13 +13,13 @@ from modelrecipe.report_totals import output_lines, totals_lines
 from modelrecipe.terminal import cut, painted, printable, shorten, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from modelrecipe.outcome import Outcome, StepOutcome
     from modelrecipe.step import Change, ChangeKind
 
-_STYLES: dict[ChangeKind, str] = {"+": "green", "-": "red", "~": "yellow", "-/+": "cyan"}
-_LEGEND: dict[ChangeKind, str] = {"+": "added", "-": "removed", "~": "changed in place", "-/+": "replaced"}
+_STYLES: Mapping[ChangeKind, str] = {"+": "green", "-": "red", "~": "yellow", "-/+": "cyan"}
+_LEGEND: Mapping[ChangeKind, str] = {"+": "added", "-": "removed", "~": "changed in place", "-/+": "replaced"}
 _DONE = {"freeze": "frozen", "rename": "renamed", "rescale": "rescaled", "unfreeze": "unfrozen"}
 _MOST_ALIKE = 3
 _INDENT = 2
@@ -137,8 +137,9 @@ class _Page:
         met = {change.kind for step in self.outcome.steps for change in step.changes}
         if met and self.outcome.is_plan:
             legend = Text(" " * _INDENT)
-            for kind in (kind for kind in _LEGEND if kind in met):
-                legend.append(kind, _STYLES[kind]).append(f" {_LEGEND[kind]}   ", "dim")
+            for kind, said in _LEGEND.items():
+                if kind in met:
+                    legend.append(kind, _STYLES[kind]).append(f" {said}   ", "dim")
             legend.rstrip()
             yield legend
         for text in wrapped(_summary(self.outcome), self.width):

@@ -104,7 +104,11 @@ def include_schema() -> Schema:
     mapping = {
         "type": "object",
         "properties": {
-            "recipe": {"type": "string", "minLength": 1, "description": "path of the other recipe, relative to this file"},
+            "recipe": {
+                "type": "string",
+                "minLength": 1,
+                "description": "path of the other recipe, relative to this file",
+            },
             "vars": {"type": "object", "description": "values for its variables"},
         },
         "required": ["recipe"],
@@ -152,10 +156,12 @@ def _layer_definitions(definitions: Mapping[str, Schema]) -> dict[str, Schema]:
         # The name of a layer stands beside its config.
         "config": {**mapping["properties"]["config"], "properties": {"name": False}},
     }
-    spec = {**mapping, "properties": properties, "allOf": list(_config_rules(groups))}
+    fitting = {"allOf": [{"$ref": "#/definitions/ConfigOfClass"}]}
+    spec = {**mapping, "properties": properties, **fitting}
     inner = {key: mapping["properties"][key] for key in ("class", "config")}
     return {
         **_shared({f"config_{names[0]}": configs[names[0]] for names in groups}),
+        "ConfigOfClass": {"allOf": list(_config_rules(groups))},
         "LayerClass": _class_names([*layers, *operations]),
         "LayerSpec": {
             **definitions["LayerSpec"],
@@ -168,7 +174,7 @@ def _layer_definitions(definitions: Mapping[str, Schema]) -> dict[str, Schema]:
             "properties": {**inner, "class": _class_name("InnerClass", inner["class"]), **_serialised_keys()},
             "additionalProperties": False,
             "anyOf": [{"required": ["class"]}, {"required": ["class_name"]}],
-            "allOf": list(_config_rules([names for names in groups if names[0] in layers])),
+            **fitting,
         },
     }
 
@@ -269,16 +275,25 @@ def _with_variables(schema: Any) -> Any:
         return [_with_variables(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
+    result = _inside_with_variables(schema)
+    if not _asks_for_more(schema):
+        return result
+    described = {key: result.pop(key) for key in ("description", "default") if key in result}
+    return {**described, "anyOf": [result, dict(_TO_REFERENCE)]}
+
+
+def _inside_with_variables(schema: Schema) -> Schema:
     result: Schema = {}
     for key, value in schema.items():
         if key in ("properties", "definitions"):
             result[key] = {name: _with_variables(part) for name, part in value.items()}
+        elif key == "anyOf":
+            # One variable beside all alternatives says the same as one beside each.
+            allows = any(_asks_for_more(option) for option in value)
+            result[key] = [_inside_with_variables(option) for option in value] + [dict(_TO_REFERENCE)] * allows
         else:
             result[key] = value if key in _LITERAL_KEYS else _with_variables(value)
-    if not _asks_for_more(result):
-        return result
-    described = {key: result.pop(key) for key in ("description", "default") if key in result}
-    return {**described, "anyOf": [result, dict(_TO_REFERENCE)]}
+    return result
 
 
 def _asks_for_more(schema: Schema) -> bool:

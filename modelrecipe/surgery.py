@@ -13,10 +13,9 @@ from typing import TypeVar
 
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import EditError
-from modelrecipe.graph import Graph, Layer, Located, update_graph, update_layers, walk
+from modelrecipe.graph import Graph, Layer, Located, update_graph, walk
 from modelrecipe.layer_spec import LayerSpec
 from modelrecipe.rewire import unreachable
-from modelrecipe.step import Bench, Change
 
 T = TypeVar("T")
 
@@ -107,63 +106,6 @@ def drop_unreachable(checkpoint: Checkpoint) -> tuple[Checkpoint, list[str]]:
     return replace(checkpoint, model=model), sorted(dropped)
 
 
-def set_flags(checkpoint: Checkpoint, flags: Mapping[str, bool]) -> Checkpoint:
-    """Set the trainable flag of leaf layers, so that each has the wanted effective state.
-
-    A frozen model around a layer masks it (keras, `Layer.trainable`): when a layer inside is to train, the model's own
-    flag is raised and what else stands inside it is frozen leaf by leaf, so that nothing but the wanted layers changes.
-
-    Args:
-        checkpoint: the model.
-        flags: path of each leaf layer to its wanted state; leaves that are not listed keep their effective state.
-    """
-    opened = {
-        parent.key
-        for located in checkpoint.layers()
-        if flags.get(located.path)
-        for parent in located.parents
-        if parent.config.get("trainable") is False
-    }
-    wanted: dict[str, bool] = {}
-    for located in checkpoint.layers():
-        if located.layer.graph is None and "trainable" in located.layer.config:
-            masked = any(parent.key in opened for parent in located.parents)
-            if located.path in flags:
-                wanted[located.path] = flags[located.path]
-            elif masked:
-                wanted[located.path] = located.is_effectively_trainable
-        elif located.layer.key in opened:
-            wanted[located.path] = True
-    edits = {path: _setting(flag) for path, flag in wanted.items()}
-    model = update_layers(checkpoint.model, edits)
-    if model.key in opened:
-        model = _with_flag(model, True)
-    return replace(checkpoint, model=model)
-
-
-def _setting(flag: bool) -> Callable[[Layer], Layer]:
-    return lambda layer: _with_flag(layer, flag)
-
-
-def _with_flag(layer: Layer, flag: bool) -> Layer:
-    """The layer's flag, and those of the layers that its configuration holds: a wrapper's flag alone is ignored."""
-    return replace(layer, config=_flagged(layer.config, flag) | {"trainable": flag})
-
-
-def _flagged(value: Mapping[str, object], flag: bool) -> dict[str, object]:
-    changed: dict[str, object] = {}
-    for key, item in value.items():
-        if isinstance(item, Mapping):
-            inner = _flagged(item, flag)
-            is_layer = isinstance(inner.get("config"), dict) and "trainable" in inner["config"]  # type: ignore[operator]
-            changed[key] = {**inner, "config": {**inner["config"], "trainable": flag}} if is_layer else inner  # type: ignore[dict-item]
-        elif isinstance(item, list):
-            changed[key] = [_flagged({"_": part}, flag)["_"] for part in item]
-        else:
-            changed[key] = item
-    return changed
-
-
 def leaves_of(located: Sequence[Located]) -> dict[str, Located]:
     """The leaf layers that a selection means: of a model, all layers inside it."""
     found: dict[str, Located] = {}
@@ -183,45 +125,6 @@ def snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def change_flags(
-    checkpoint: Checkpoint,
-    bench: Bench,
-    chosen: Sequence[Located],
-    *,
-    wanted: bool,
-    leave: Callable[[Layer], bool] | None = None,
-) -> Checkpoint:
-    """Freeze or unfreeze the leaves of a selection and record what changed.
-
-    Args:
-        checkpoint: the model.
-        bench: takes the record.
-        chosen: the selection.
-        wanted: whether the layers shall train.
-        leave: layers that are left as they are all the same.
-
-    Raises:
-        EditError: the flag of a layer would not survive saving.
-    """
-    leaves = leaves_of(chosen)
-    flags: dict[str, bool] = {}
-    for path, located in leaves.items():
-        layer = located.layer
-        if layer.is_input or layer.is_operation or (leave is not None and leave(layer)):
-            continue
-        if "trainable" not in layer.config:
-            raise EditError(
-                f"'{path}' ({layer.kind_name}) has no trainable flag in its file, so a change would be lost on reload",
-                hint="select the layers that can carry it",
-                at=("layers",),
-            )
-        flags[path] = wanted
-        if located.is_effectively_trainable is not wanted:
-            what = "trains again" if wanted else "frozen"
-            bench.record(Change(kind="~", layer=path, key=layer.key, what=what, flag=True))
-    return set_flags(checkpoint, flags)
 
 
 def map_graphs(

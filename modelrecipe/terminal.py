@@ -133,6 +133,7 @@ def _row(cells: Sequence[tuple[Cell, int]], width: int, indent: int) -> Text:
         line.append(text, style=cell.style or None)
         if number < len(cells) - 1:
             line.append(("" if cell.right else padding) + "  ")
+    line.truncate(width, overflow="ellipsis")
     line.rstrip()
     return line
 
@@ -140,8 +141,10 @@ def _row(cells: Sequence[tuple[Cell, int]], width: int, indent: int) -> Text:
 def painted(lines: Iterable[Text], *, color: bool) -> str:
     """Lines as one text that ends with a line end, with colour codes or without."""
     lines = list(lines)
+    for line in lines:
+        line.rstrip()
     if not color:
-        return "".join(line.plain.rstrip() + "\n" for line in lines)
+        return "".join(f"{line.plain}\n" for line in lines)
     from rich.console import Console
 
     target = io.StringIO()

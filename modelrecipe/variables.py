@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import os.path
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelrecipe.errors import LanguageError, RecipeError, UsageError, did_you_mean
+from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, UsageError, did_you_mean
 from modelrecipe.source import Source, parse_scalar, read_source
+from modelrecipe.yaml_scalar import quoted
 
-_WHOLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+_WHOLE = re.compile(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
 _ANY = re.compile(r"\$(\$)?\{([^}]*)\}?")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -23,6 +25,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "list": (list,),
 }
+_TEXTS = ("string", "path")
 
 
 @dataclass(frozen=True)
@@ -33,18 +36,29 @@ class Given:
         value: the value.
         folder: what a path is relative to; None for one that is relative to the recipe file already.
         said: where it was given, for messages.
+        is_text: whether the value is text from outside of any file, which is read as the variable's type says: as it
+            is for a `string` or `path`, as a YAML value for all others.
+        place: where it was given, when that was in a recipe.
     """
 
     value: Any
     folder: Path | None
     said: str
+    is_text: bool = False
+    place: Place | None = None
+
+    def wrong(self, message: str, hint: str | None = None) -> RecipeError:
+        """An error about this value: of the recipe that gives it, or of the command line."""
+        if self.place is not None or self.folder is None:
+            return LanguageError(message, hint=hint, place=self.place)
+        return UsageError(message, hint=hint)
 
 
 def given_on_command_line(pairs: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, Given]:
     """The values of `--vars FILE` and, over them, `--set name=value`.
 
     Raises:
-        UsageError: a pair without `=`, or a file that is no mapping.
+        UsageError: a pair without `=` or a name, or a file that is no mapping.
     """
     given: dict[str, Given] = {}
     for file in files:
@@ -55,19 +69,24 @@ def given_on_command_line(pairs: tuple[str, ...], files: tuple[Path, ...]) -> di
             given[name] = Given(value, file.parent, f"--vars {file}")
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals:
-            raise UsageError(f"--set {pair}: there is no '='", hint="write --set name=value")
-        given[name.strip()] = Given(parse_scalar(text), Path(), f"--set {pair}")
+        if not equals or not name.strip():
+            raise UsageError(
+                f"--set {pair}: there is no {'name' if equals else repr('=')}", hint="write --set name=value"
+            )
+        given[name.strip()] = Given(text, Path(), f"--set {pair}", is_text=True)
     return given
 
 
-@dataclass
+@dataclass(frozen=True)
 class Scope:
-    """The variables of one recipe file while it is read; notes which ones were used."""
+    """The variables of one recipe file.
 
-    values: dict[str, Any]
-    paths: frozenset[str] = frozenset()
-    used: set[str] = field(default_factory=set)
+    Args:
+        values: those that have one, with the type they are declared with.
+        broken: those whose declaration or value is wrong, which was said already.
+    """
+
+    values: Mapping[str, Any]
     broken: frozenset[str] = frozenset()
 
     def put_in(self, data: Any, at: tuple[str | int, ...], found: list[RecipeError]) -> Any:
@@ -81,23 +100,32 @@ class Scope:
         whole = _WHOLE.fullmatch(data)
         if whole:
             return self._value(whole.group(1), at, found)
-        return _ANY.sub(lambda match: self._part(match, at, found), data)
+        missed: list[str] = []
+        text = _ANY.sub(lambda match: self._part(match, at, found, missed), data)
+        return UNKNOWN if missed else text
 
-    def _part(self, match: re.Match[str], at: tuple[str | int, ...], found: list[RecipeError]) -> str:
+    def _part(
+        self, match: re.Match[str], at: tuple[str | int, ...], found: list[RecipeError], missed: list[str]
+    ) -> str:
+        """One `${name}` inside a longer text."""
+        said = match.group()
         if match.group(1):
-            return match.group()[1:]
-        if not _WHOLE.fullmatch(match.group()):
-            found.append(
-                LanguageError(
-                    f"'{match.group()}' is no variable", hint="write ${name}, or $${ for the characters themselves", at=at
-                )
-            )
-            return ""
-        value = self._value(match.group(2), at, found)
+            return said[1:]
+        value: Any = UNKNOWN
+        if not _WHOLE.fullmatch(said):
+            hint = "write ${name}, or $${ for the characters themselves"
+            found.append(LanguageError(f"{quoted(said)} is no variable", hint=hint, at=at))
+        else:
+            value = self._value(match.group(2), at, found)
+        if isinstance(value, list):
+            message = f"variable '{match.group(2)}' is a list, and cannot stand inside a text"
+            found.append(LanguageError(message, hint=f'let "{said}" be the whole value', at=at))
+            value = UNKNOWN
+        if value is UNKNOWN:
+            missed.append(said)
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     def _value(self, name: str, at: tuple[str | int, ...], found: list[RecipeError]) -> Any:
-        self.used.add(name)
         if name in self.values:
             return self.values[name]
         if name not in self.broken:
@@ -124,53 +152,113 @@ def is_unknown(value: object) -> bool:
     return value is UNKNOWN
 
 
-def open_scope(source: Source, given: Mapping[str, Given], found: list[RecipeError], *, root: Path) -> Scope:
+def open_scope(
+    source: Source, given: Mapping[str, Given], found: list[RecipeError], *, root: Path, giver: Place | None = None
+) -> Scope:
     """Give every declared variable its value.
 
     Args:
-        source: the recipe; its `vars` fit the schema.
+        source: the recipe.
         given: values from outside, for variables of this recipe.
         found: collects what is wrong.
         root: the folder of the recipe file; values of type `path` become relative to it.
+        giver: for an included recipe, where it is included.
     """
-    declared: dict[str, Any] = source.data.get("vars") or {}
+    declared = declarations(source.data)
     for name, item in given.items():
         if name not in declared:
             hint = did_you_mean(name, declared) or ("declared: " + ", ".join(declared) if declared else None)
-            found.append(UsageError(f"{item.said}: the recipe declares no variable '{name}'", hint=hint))
+            found.append(item.wrong(f"{item.said}: the recipe declares no variable '{name}'", hint))
     values: dict[str, Any] = {}
     broken: set[str] = set()
     for name, declaration in declared.items():
+        if not _is_sound(declaration):
+            broken.add(name)
+            continue
         try:
-            values[name] = _value_of(name, declaration, given.get(name), root)
+            values[name] = _value_of(name, declaration, given.get(name), root, giver)
         except RecipeError as error:
-            error.place = source.key_place(("vars", name))
+            is_default = name not in given and "default" in declaration
+            place = source.place(("vars", name, "default")) if is_default else source.key_place(("vars", name))
+            error.place = error.place or place
             found.append(error)
             broken.add(name)
-    paths = frozenset(name for name, item in declared.items() if item["type"] == "path")
-    return Scope(values=values, paths=paths, broken=frozenset(broken))
+    return Scope(values=values, broken=frozenset(broken))
 
 
-def _value_of(name: str, declaration: Mapping[str, Any], given: Given | None, root: Path) -> Any:
+def declarations(data: Any) -> Mapping[str, Any]:
+    """The variables that a recipe declares, sound or not."""
+    declared = data.get("vars") if isinstance(data, dict) else None
+    return declared if isinstance(declared, dict) else {}
+
+
+def _is_sound(declaration: Any) -> bool:
+    """Whether a declaration says a type; what else is wrong with it the schema tells."""
+    if not isinstance(declaration, dict) or not isinstance(declaration.get("env", ""), str):
+        return False
+    kind = declaration.get("type")
+    return isinstance(kind, str) and kind in _TYPES
+
+
+def _value_of(name: str, declaration: Mapping[str, Any], given: Given | None, root: Path, giver: Place | None) -> Any:
     kind = declaration["type"]
-    if given is None and declaration.get("env", "") in os.environ:
-        text = os.environ[declaration["env"]]
-        value = text if kind in ("string", "path") else parse_scalar(text)
-        given = Given(value, Path(), f"environment variable {declaration['env']}")
+    given = given or _from_environment(declaration) or _default(declaration)
     if given is None:
-        if "default" not in declaration:
-            raise LanguageError(f"variable '{name}' has no value", hint=f"pass --set {name}=..., or give it a default")
-        given = Given(declaration["default"], None, "its default")
-    value = str(given.value) if kind in ("string", "path") and _is_number(given.value) else given.value
+        hint = f"give it under 'vars' of the include: {{{name}: ...}}" if giver else f"pass --set {name}=..."
+        raise LanguageError(f"variable '{name}' has no value", hint=f"{hint}, or give it a default", place=giver)
+    value = _read(name, kind, given)
     if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
-        raise LanguageError(f"variable '{name}' must be of type {kind}, but {given.said} is {value!r}")
+        message = f"variable '{name}' must be of type {kind}, but {given.said} is {_shown(value)}"
+        raise given.wrong(message, _hint(kind, value))
     if kind == "path" and given.folder is not None:
         return relative_path(given.folder / value, root)
     return value
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _from_environment(declaration: Mapping[str, Any]) -> Given | None:
+    name = declaration.get("env")
+    if name is None or name not in os.environ:
+        return None
+    return Given(os.environ[name], Path(), f"environment variable {name}", is_text=True)
+
+
+def _default(declaration: Mapping[str, Any]) -> Given | None:
+    if "default" not in declaration:
+        return None
+    if any(_references(declaration["default"])):
+        raise LanguageError("a default cannot hold a variable", hint="write the value out, or $${ for the characters")
+    return Given(_unescaped(declaration["default"]), None, "its default")
+
+
+def _unescaped(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unescaped(item) for item in value]
+    return value.replace("$${", "${") if isinstance(value, str) else value
+
+
+def _read(name: str, kind: str, given: Given) -> Any:
+    """The value that was given, read as its type says."""
+    if isinstance(given.value, os.PathLike):
+        return os.fspath(given.value)
+    if not given.is_text or kind in _TEXTS:
+        return given.value
+    try:
+        return parse_scalar(given.value)
+    except Problems as problems:
+        message = f"{given.said}: {problems.problems[0].message}"
+        raise given.wrong(message, f"variable '{name}' is of type {kind}") from problems
+
+
+def _shown(value: object) -> str:
+    return quoted(value) if isinstance(value, str) else quoted(json.dumps(value, default=str)).strip("'")
+
+
+def _hint(kind: str, value: object) -> str | None:
+    if kind in _TEXTS and isinstance(value, bool | int | float):
+        return "put it in quotes if text is meant"
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        return f"write {int(value)}"
+    return "write [a, b]" if kind == "list" else None
 
 
 def relative_path(path: Path, root: Path) -> str:
@@ -178,12 +266,23 @@ def relative_path(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path.resolve(), root.resolve())).as_posix()
 
 
-def unused(source: Source, scope: Scope) -> Iterator[RecipeError]:
-    """Declared variables that nothing uses."""
-    for name in source.data.get("vars") or {}:
-        if name not in scope.used:
+def unused(source: Source) -> Iterator[RecipeError]:
+    """Declared variables that nothing in the file uses."""
+    used = set(_references({key: value for key, value in source.data.items() if key != "vars"}))
+    for name in declarations(source.data):
+        if name not in used:
             yield LanguageError(
                 f"variable '{name}' is declared but not used",
                 hint=f"use it as ${{{name}}}, or remove it",
                 place=source.key_place(("vars", name)),
             )
+
+
+def _references(data: Any) -> Iterator[str]:
+    """The names of all variables that stand in `data`."""
+    if isinstance(data, Mapping | list):
+        inner: Collection[Any] = data.values() if isinstance(data, Mapping) else data
+        for item in inner:
+            yield from _references(item)
+    elif isinstance(data, str):
+        yield from (found.group(2) for found in _ANY.finditer(data) if not found.group(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -34,7 +35,14 @@ def edit(folder: Path, model: keras.Model, *steps: str, head: str = "") -> keras
     """The model after these steps, stored and loaded again by plain Keras. May be called again in one folder."""
     model.save(folder / SOURCE)
     run(folder, f"load: {SOURCE}", *steps, f"save: {{path: {OUTPUT}, force: true}}", head=head)
-    return keras.saving.load_model(folder / OUTPUT)
+    return load(folder / OUTPUT)
+
+
+def load(path: Path) -> keras.Model:
+    """The model as plain Keras loads it; that a fresh optimizer has no stored state is no news."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+        return keras.saving.load_model(path)
 
 
 def refuse(folder: Path, *steps: str, head: str = "", **options: Any) -> RecipeError:
@@ -87,7 +95,7 @@ def differences(before: keras.Model, after: keras.Model) -> list[str]:
     `- path` and `+ path` for layers that went and came, `~ path class`, `~ path flag`, `~ path/kernel` for numbers,
     types or shapes, and `~ path.units` for an argument. Wiring shows in the outputs alone.
     """
-    old, new = _leaves(before, ""), _leaves(after, "")
+    old, new = leaves(before, ""), leaves(after, "")
     found = [f"- {path}" for path in old if path not in new] + [f"+ {path}" for path in new if path not in old]
     for path in old:
         if path in new:
@@ -95,10 +103,11 @@ def differences(before: keras.Model, after: keras.Model) -> list[str]:
     return sorted(found)
 
 
-def _leaves(model: Any, prefix: str) -> dict[str, Any]:
+def leaves(model: Any, prefix: str = "") -> dict[str, Any]:
+    """Every layer that is no functional or Sequential model, under its path."""
     found: dict[str, Any] = {}
     for layer in getattr(model, "layers", ()):
-        inner = _leaves(layer, f"{prefix}{layer.name}/") if isinstance(layer, keras.Model) else {}
+        inner = leaves(layer, f"{prefix}{layer.name}/") if isinstance(layer, keras.Model) else {}
         found |= inner or {prefix + layer.name: layer}
     return found
 
@@ -106,10 +115,12 @@ def _leaves(model: Any, prefix: str) -> dict[str, Any]:
 def _layer_differences(path: str, old: Any, new: Any) -> list[str]:
     if type(old) is not type(new):
         return [f"~ {path} class"]
-    found = [f"~ {path} flag"] if old.trainable is not new.trainable else []
-    before, after = old.get_config(), new.get_config()
-    for key in {*before, *after} - {"name", "trainable", "build_config"}:
-        if _plain(before.get(key)) != _plain(after.get(key)):
+    # An input has no flag of its own: Keras shows that of a model around it until it is reloaded.
+    is_input = isinstance(old, keras.layers.InputLayer)
+    found = [f"~ {path} flag"] if old.trainable is not new.trainable and not is_input else []
+    before, after = _plain(old.get_config()), _plain(new.get_config())
+    for key in {*before, *after} - {"name"}:
+        if before.get(key) != after.get(key):
             found.append(f"~ {path}.{key}")
     if [weight.name for weight in old.weights] != [weight.name for weight in new.weights]:
         return [*found, f"~ {path} weights"]
@@ -122,7 +133,7 @@ def _layer_differences(path: str, old: Any, new: Any) -> list[str]:
 def _plain(value: Any) -> Any:
     """A configuration without what Keras numbers anew at every save, and with lists for tuples."""
     if isinstance(value, dict):
-        skipped = ("shared_object_id", "build_config")
+        skipped = ("shared_object_id", "build_config", "trainable")
         return {key: _plain(item) for key, item in value.items() if key not in skipped}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else str(value)
 

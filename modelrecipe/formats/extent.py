@@ -138,6 +138,8 @@ class Window(io.RawIOBase):
         """Fill `buffer`, or as much of it as the window still holds."""
         view = memoryview(buffer).cast("B")
         wanted = max(0, min(len(view), self._size - self._position))
+        if not wanted:
+            return 0
         self._file.seek(self._start + self._position)
         count = self._file.readinto(view[:wanted])  # type: ignore[attr-defined]  # a buffered reader has it
         self._position += count

@@ -15,7 +15,7 @@ from modelrecipe.checkpoint import Checkpoint, Origin
 from modelrecipe.errors import FileError
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5_layers import OWN, Assigned, assign
-from modelrecipe.formats.hdf5_tensors import Group, open_hdf5, read_tree
+from modelrecipe.formats.hdf5_tensors import Group, as_text, open_hdf5, read_tree
 from modelrecipe.formats.recorded_names import Recorded
 from modelrecipe.keras_config import read_model
 
@@ -80,7 +80,7 @@ def open_contents(path: Path) -> Contents:
     extent = Extent.whole(path)
     with open_hdf5(extent) as handle:
         attributes = {
-            name: _text(handle.attrs[name])
+            name: as_text(handle.attrs[name])
             for name in (CONFIG, "training_config", "keras_version", "backend")
             if name in handle.attrs
         }
@@ -160,12 +160,12 @@ def _listed(handle: h5py.Group, group: Group | None) -> dict[str, list[str]]:
 def names_attribute(handle: Any, name: str) -> list[str]:
     """A list of names that may be spread over the attributes `name0`, `name1`, ... because it is long."""
     if name in handle.attrs:
-        return [_text(item) for item in handle.attrs[name]]
+        return [as_text(item) for item in handle.attrs[name]]
     names: list[str] = []
     for number in itertools.count():
         if f"{name}{number}" not in handle.attrs:
             break
-        names.extend(_text(item) for item in handle.attrs[f"{name}{number}"])
+        names.extend(as_text(item) for item in handle.attrs[f"{name}{number}"])
     return names
 
 
@@ -180,7 +180,3 @@ def _recorded(path: Path, root: Group, listed: Mapping[str, list[str]]) -> dict[
             found.append(Recorded(group=layer, weight=name, stored=stored))
         recorded[layer] = tuple(found)
     return recorded
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

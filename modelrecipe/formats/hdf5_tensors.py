@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _BOMB_FLOOR = 1 << 32
 _MOST_EXPANSION = 1000
 _DEEPEST = 64
-_LINKS = {h5py.SoftLink: "a soft link", h5py.ExternalLink: "an external link"}
+_LINKS: Mapping[type, str] = {h5py.SoftLink: "a soft link", h5py.ExternalLink: "an external link"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def damage_of(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, OSError) and error.errno:
             raise  # the operating system's refusal, as of a full disk, tells nothing of the file
-        reason = str(error).partition("\n")[0]
+        reason = _shown(str(error))
         if "truncated file" in reason or "eof" in reason:
             raise FileError(f"'{path}' is truncated: its HDF5 part is longer than what is there") from error
         raise FileError(f"'{path}' is damaged: HDF5 reports '{reason}'") from error
@@ -184,6 +184,8 @@ class _Walk:
             if name in skip:
                 continue
             inner = f"{path}/{name}" if path else name
+            if _shown(name) != name:
+                raise self.refusal(inner, "has a name that is no printable text")
             link = handle.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 raise self.refusal(inner, f"is {_LINKS.get(type(link), 'a link of an unknown kind')}")
@@ -195,7 +197,7 @@ class _Walk:
                 groups[name] = self.group(found, inner)
             else:
                 raise self.refusal(inner, "is neither a group nor a dataset")
-        label = _text(handle.attrs["name"]) if path.endswith("vars") and "name" in handle.attrs else None
+        label = as_text(handle.attrs["name"]) if path.endswith("vars") and "name" in handle.attrs else None
         return Group(path=path, label=label, groups=groups, tensors=tensors)
 
     def once(self, found: Any, path: str) -> None:
@@ -206,7 +208,7 @@ class _Walk:
         self.met.add(address)
 
     def refusal(self, path: str, what: str) -> FileError:
-        return FileError(f"'{self.extent.file}' is refused: '{path}' in it {what}")
+        return FileError(f"'{self.extent.file}' is refused: '{_shown(path)}' in it {what}")
 
     def tensor(self, found: h5py.Dataset, path: str) -> StoredTensor:
         plist = found.id.get_create_plist()
@@ -227,7 +229,7 @@ class _Walk:
         """The type's name; types that HDF5 lacks are stored as bare bytes, with their name as an attribute."""
         if found.dtype.kind != "V":
             return found.dtype.name
-        name = _text(found.attrs.get("dtype", ""))
+        name = as_text(found.attrs.get("dtype", ""))
         known = getattr(ml_dtypes, name, None) if name.isidentifier() else None
         if not isinstance(known, type) or np.dtype(known).itemsize != found.dtype.itemsize:
             raise self.refusal(path, f"holds bytes of an unknown type '{name or found.dtype.str}'")
@@ -257,5 +259,13 @@ def _as_keras(values: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def _shown(text: str) -> str:
+    """Text of a file on one line, with what no terminal can show as escapes."""
+    plain = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in plain)
+
+
+def as_text(value: object) -> str:
+    """An attribute as text, which files hold as text or as bytes; what is not UTF-8 is replaced."""
+    raw = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+    return raw.decode("utf-8", "replace")

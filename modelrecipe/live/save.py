@@ -33,8 +33,22 @@ def save_live(model: Any, path: Path, format: str) -> None:
                 model.save_weights(path)
             else:
                 model.save(path)
+            if format == "h5":
+                _read_back(path)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-        raise FileError(f"Keras cannot write the model as {format}: {error}") from error
+        raise FileError(f"Keras cannot write the model as {format}: {reason(error)}") from error
+
+
+def _read_back(path: Path) -> None:
+    """Keras writes some models as HDF5 that it cannot read again, and says nothing: try."""
+    try:
+        import_keras().saving.load_model(path, compile=False)
+    except (ValueError, TypeError) as error:
+        raise FileError(
+            f"the old HDF5 format cannot hold this model: Keras does not read back what it writes ({reason(error)})",
+            hint="save as .keras",
+            at=("path",),
+        ) from error
 
 
 def compile_like(model: Any, stored: Mapping[str, Any]) -> str | None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe import formats
 from modelrecipe.digest import architecture_digest
 from modelrecipe.errors import BuildError, FileError
+from modelrecipe.flags import carries_flag, set_flags
 from modelrecipe.graph import Layer, walk
 from modelrecipe.live import build, outputs, save, state
 from modelrecipe.live.assets import give_assets
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.propagate import annotate
-from modelrecipe.surgery import set_flags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,11 @@ class Workshop:
         """A live model as a document; the model itself is not touched."""
         file = self._scratch_file("captured", ".keras")
         save.save_live(model, file, "keras")
-        return formats.read_checkpoint(file, "keras")
+        try:
+            return formats.read_checkpoint(file, "keras")
+        except FileError as error:
+            said = error.message.replace(f"'{file}'", f"the file that Keras saves of '{model.name}'")
+            raise FileError(said, hint=error.hint) from error
 
     def _scratch_file(self, name: str, ending: str) -> Path:
         self._names += 1
@@ -165,11 +169,7 @@ def _with_fresh(built: build.Built, key: str, path: str, checkpoint: Checkpoint)
 
 def _structure(checkpoint: Checkpoint) -> str:
     """Digest of everything but flags, which a live model can change."""
-    leaves = {
-        item.path: True
-        for item in walk(checkpoint.model)
-        if item.layer.graph is None and "trainable" in item.layer.config
-    }
+    leaves = {item.path: True for item in walk(checkpoint.model) if carries_flag(item.layer)}
     keys = [item.layer.key for item in walk(checkpoint.model)]
     return architecture_digest(set_flags(checkpoint, leaves)) + repr(keys)
 

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar
 
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.fields import Doc
+from modelrecipe.flags import change_flags
 from modelrecipe.selector import Selector
 from modelrecipe.step import FLAGS, Bench, Step, Touch
-from modelrecipe.surgery import change_flags
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.fields import Doc
+from modelrecipe.flags import change_flags
 from modelrecipe.graph import Layer
 from modelrecipe.selector import Selector
 from modelrecipe.step import FLAGS, Bench, Step, Touch
-from modelrecipe.surgery import change_flags
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -296,6 +296,15 @@ def test_unsafe_or_unknown_contents_of_hdf5_are_refused(
     assert refusal(path) == f"'{path}' is refused: 'layers/dense/vars/0' in it {what}"
 
 
+def test_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
+    def fill(own: h5py.Group) -> None:
+        own[b"\xff\n"] = KERNEL
+
+    path = write_zip(tmp_path / "m.keras", fill=fill)
+    where = r"layers/dense/vars/\udcff\x0a"
+    assert refusal(path) == f"'{path}' is refused: '{where}' in it has a name that is no printable text"
+
+
 def test_weights_without_architecture_are_refused(tmp_path: Path) -> None:
     hint = "load the file that 'model.save' wrote for the model"
     path = tmp_path / "m.weights.h5"
