@@ -31,6 +31,7 @@ PICTURED = "modelrecipe run recipes/quickstart.yaml"
 WIDTH = 80
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_SHOWN = re.compile(r"^\$ (modelrecipe .*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 _FONTS = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 _SVG_PART = re.compile(r'<text class="run-r\d+"[^>]*?\by="([\d.]+)"[^>]*>(.*?)</text>')
 
@@ -59,19 +60,10 @@ def workplace(folder: Path) -> Path:
     return folder
 
 
-def commands(text: str) -> Iterator[str]:
-    """The commands of this program in the console blocks of a Markdown text."""
+def commands(text: str) -> Iterator[tuple[str, str]]:
+    """Each command of this program in the console blocks of a Markdown text, with what the block shows below it."""
     for block in _BLOCK.finditer(text):
-        yield from re.findall(r"^\$ (modelrecipe .*)$", block.group(1), re.MULTILINE)
-
-
-def printed(text: str, command: str) -> str:
-    """What a Markdown text shows below a command."""
-    for block in _BLOCK.finditer(text):
-        before, found, after = block.group(1).partition(f"$ {command}\n")
-        if found and (not before or before.endswith("\n")):
-            return re.split(r"^\$ ", after, maxsplit=1, flags=re.MULTILINE)[0].rstrip("\n") + "\n"
-    raise LookupError(command)
+        yield from _SHOWN.findall(block.group(1))
 
 
 def without_times(text: str) -> str:
@@ -83,11 +75,13 @@ def without_times(text: str) -> str:
 
 def refreshed(text: str, folder: Path) -> str:
     """A Markdown text with the output of its commands as it is now."""
-    for command in commands(text):
-        shown, now = printed(text, command), run(command, folder)
-        if without_times(shown) != without_times(now):
-            text = text.replace(f"$ {command}\n{shown}", f"$ {command}\n{now}")
-    return text
+
+    def fresh(found: re.Match[str]) -> str:
+        command, shown = found.groups()
+        now = run(command, folder)
+        return found.group() if without_times(shown) == without_times(now) else f"$ {command}\n{now}"
+
+    return _BLOCK.sub(lambda block: f"```console\n{_SHOWN.sub(fresh, block.group(1))}```", text)
 
 
 def picture(folder: Path) -> str:

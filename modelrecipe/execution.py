@@ -11,6 +11,7 @@ from modelrecipe.errors import BuildError, LanguageError, Problems, RecipeError
 from modelrecipe.graph import iter_refs
 from modelrecipe.outcome import Signature, StepOutcome, Totals
 from modelrecipe.propagate import end_shapes
+from modelrecipe.sizing import with_sizes
 from modelrecipe.step import Change, Touch
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Execution:
             raise LanguageError(f"there is no model yet for '{item.word}'", hint="begin the recipe with '- load: ...'")
         # `load` takes no notice of what it is given; the first one is given nothing.
         current = self.checkpoint if self.checkpoint is not None else Checkpoint.nothing()
-        self.checkpoint = item.step.apply(current, bench)
+        self.checkpoint = with_sizes(item.step.apply(current, bench))
         if self.before is None:
             self.before = totals(self.checkpoint)
         self._check_touches(item, bench.record_of_step)

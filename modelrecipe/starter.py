@@ -99,7 +99,7 @@ class _Draft:
         """What to try, the richest first; the last one does nothing."""
         head = self._head()
         if head is not None and not self.checkpoint.is_opaque:
-            new = head if head.layer.class_name in _SIZES and not self._feeds_weights(head) else None
+            new = head if self._can_be_resized(head) else None
             frozen = self._all_but(head)
             if frozen is not None:
                 yield _Steps(head=new, frozen=frozen)
@@ -211,6 +211,12 @@ class _Draft:
     def _is_weighted(self, located: Located) -> bool:
         tensors = self.checkpoint.weights.of(located.layer.key)
         return any(tensor.is_trainable and tensor.dtype is not None and "float" in tensor.dtype for tensor in tensors)
+
+    def _can_be_resized(self, head: Located) -> bool:
+        """Whether a head of another size fits the model; a quantized one cannot begin anew."""
+        tensors = self.checkpoint.weights.of(head.layer.key)
+        is_float = all(tensor.dtype is not None and "float" in tensor.dtype for tensor in tensors)
+        return head.layer.class_name in _SIZES and is_float and not self._feeds_weights(head)
 
     def _feeds_weights(self, head: Located) -> bool:
         reached = Flow.of(self.checkpoint.model).downstream(head.path)
