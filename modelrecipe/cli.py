@@ -23,6 +23,7 @@ from modelrecipe.screen import Screen, error_data
 
 if TYPE_CHECKING:
     from modelrecipe.recipe import Recipe
+    from modelrecipe.selector import Selector
 
 _HAS_CHANGES = 10
 _SHELLS = ("bash", "zsh", "fish")
@@ -173,10 +174,10 @@ def inspect(model: Path, *, screen: Screen, layers: str | None) -> None:
 
     Reads headers alone, so that large models are quick too.
     """
-    from modelrecipe.inspection import inspect_file, read_selector
+    from modelrecipe.inspection import inspect_file
     from modelrecipe.inspection_text import render_inspection
 
-    inspection = inspect_file(model, None if layers is None else read_selector(layers))
+    inspection = inspect_file(model, None if layers is None else _selector(layers))
     if screen.is_json:
         screen.json(asdict(inspection))
     else:
@@ -284,6 +285,12 @@ def completion(shell: str | None, *, screen: Screen) -> None:
     if found is None:
         raise UsageError("the shell is not known from SHELL", hint="name one of " + ", ".join(_SHELLS))
     screen.out(found(main, {}, "modelrecipe", "_MODELRECIPE_COMPLETE").source())
+
+
+def _selector(text: str) -> Selector:
+    from modelrecipe.selector_option import read_selector
+
+    return read_selector(text)
 
 
 def _load(path: Path, *, pairs: tuple[str, ...], files: tuple[Path, ...]) -> Recipe:

@@ -158,6 +158,12 @@ class BuildError(RecipeError):
     """Keras cannot build the edited graph; names the layers and shapes at the break."""
 
 
+class ShapeError(BuildError):
+    """An edit gives a layer behind it something else than it was made for; names both layers and shapes."""
+
+    exit_code = 3
+
+
 class Problems(RecipeError):
     """Several problems of one recipe, sorted by where they stand; at least one."""
 

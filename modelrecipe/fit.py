@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from modelrecipe import catalog, shapes
 from modelrecipe.checkpoint import Checkpoint
-from modelrecipe.errors import BuildError
+from modelrecipe.errors import ShapeError
 from modelrecipe.flow import Flow
 from modelrecipe.graph import Call, Graph, Layer, Shape, walk
 from modelrecipe.propagate import TensorKey, graph_shapes
@@ -18,7 +18,7 @@ from modelrecipe.propagate import TensorKey, graph_shapes
 Now = Mapping[str, Mapping[TensorKey, Shape | None]]
 
 
-def misfits(checkpoint: Checkpoint, now: Now | None = None) -> Iterator[BuildError]:
+def misfits(checkpoint: Checkpoint, now: Now | None = None) -> Iterator[ShapeError]:
     """Every call of an untouched layer that an edit before it has broken.
 
     Args:
@@ -37,7 +37,7 @@ def misfits(checkpoint: Checkpoint, now: Now | None = None) -> Iterator[BuildErr
 
 def _call_misfits(
     checkpoint: Checkpoint, graph: Graph, path: str, layer: Layer, call: Call, known: Mapping[TensorKey, Shape | None]
-) -> Iterator[BuildError]:
+) -> Iterator[ShapeError]:
     refs = call.refs()
     before = [ref.shape for ref in refs]
     after = [known.get(ref.key) for ref in refs]
@@ -49,7 +49,7 @@ def _call_misfits(
     if _broadcasts(layer) and _pattern(before) != _pattern(after):
         changed = next((name, now, was) for (name, now), was in zip(fed, before, strict=True) if now != was)
         others = ", ".join(f"{shape} of '{name}'" for name, shape in fed if name != changed[0]) or str(changed[1])
-        yield BuildError(
+        yield ShapeError(
             f"'{changed[0]}' outputs {changed[1]}, but '{full_path}' ({layer.kind_name}) combines it with {others},"
             " and Keras would broadcast it silently",
             hint=f"it was {changed[2]} before; give the new layer an output of that shape",
@@ -57,7 +57,7 @@ def _call_misfits(
         )
         return
     for name, now, was in _wrong_weights(checkpoint, layer, [shape for _, shape in fed]):
-        yield BuildError(
+        yield ShapeError(
             f"'{fed[0][0]}' outputs {fed[0][1]}, but '{full_path}' ({layer.kind_name}) was built for {before[0]}:"
             f" its {name} is {was} and would have to be {now}",
             hint=f"give what stands before it an output of {before[0]}, or replace '{full_path}' too",

@@ -7,21 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import formats
-from modelrecipe.errors import Problems, UsageError
 from modelrecipe.execution import totals
-from modelrecipe.fields import Schema, class_schema, read
 from modelrecipe.graph import Located, Shape, walk
-from modelrecipe.misfit import problems
 from modelrecipe.propagate import TensorKey, graph_shapes
-from modelrecipe.recipe import iter_problems
-from modelrecipe.selector import Selector, dtype_of, select
-from modelrecipe.source import parse_scalar
+from modelrecipe.selector import dtype_of, select
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.outcome import Totals
+    from modelrecipe.selector import Selector
     from modelrecipe.weights import Tensor
 
 
@@ -133,24 +129,6 @@ def inspect_file(path: Path, selector: Selector | None = None) -> Inspection:
         selector=None if selector is None else str(selector),
         layers=tuple(layer_facts(checkpoint, None if selector is None else select(checkpoint, selector))),
     )
-
-
-def read_selector(text: str) -> Selector:
-    """A selector as the command line has it: a glob, or a mapping as `{type: Conv2D, last: 3}`.
-
-    Raises:
-        Problems: the text is no YAML, or does not fit the schema of selectors.
-    """
-    data = parse_scalar(text, "--layers") if text.lstrip().startswith("{") else text
-    definitions: dict[str, Schema] = {}
-    schema = class_schema(Selector, definitions=definitions)
-    found = list(problems(data, {**schema, "definitions": definitions}))
-    if not found:
-        selector = read(Selector, data)
-        found = list(iter_problems(selector))
-        if not found:
-            return selector
-    raise Problems(UsageError(error.message, hint=error.hint, key="--layers", at=error.at) for error in found)
 
 
 def layer_facts(checkpoint: Checkpoint, chosen: Sequence[Located] | None = None) -> Iterator[LayerFacts]:

@@ -135,6 +135,10 @@ class _Draft:
         yield f"#   modelrecipe run {recipe}    does it, and proves that nothing else changed"
         yield "version: 1"
         yield f"name: {yaml_text(f'{self.model.stem}-tuned')}"
+        custom = sorted({str(item.layer.registered_name) for item in self.checkpoint.layers() if _is_custom(item)})
+        if custom and not self.checkpoint.is_opaque:
+            yield f"# To build {_comment(', '.join(custom))}, Keras needs their modules; such a run takes --allow-code."
+            yield "# imports: [package.module]"
 
     def _new_head(self, steps: _Steps) -> Iterator[str]:
         size = _size(steps.head)
@@ -273,6 +277,10 @@ def _size(head: Located | None) -> tuple[str, int] | None:
     argument = None if head is None else _SIZES.get(head.layer.class_name)
     value = None if head is None or argument is None else head.layer.config.get(argument)
     return (argument, value) if argument is not None and isinstance(value, int) else None
+
+
+def _is_custom(located: Located) -> bool:
+    return ">" in (located.layer.registered_name or "")
 
 
 def _demands_of_outputs(steps: _Steps, after: Totals) -> Iterator[str]:

@@ -9,9 +9,10 @@ import pytest
 from rich.cells import cell_len
 
 from modelrecipe.errors import Problems
-from modelrecipe.inspection import Inspection, inspect_file, read_selector
+from modelrecipe.inspection import Inspection, inspect_file
 from modelrecipe.inspection_text import render_inspection
 from modelrecipe.selector import Selector
+from modelrecipe.selector_option import read_selector
 from tests.zoo import ZOO
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelrecipe.checkpoint import Checkpoint
-from modelrecipe.errors import BuildError
+from modelrecipe.errors import BuildError, ShapeError
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
 from modelrecipe.live.legacy import modernised
 from modelrecipe.live.private import sharing_scope
@@ -291,4 +291,4 @@ def _cannot_make(layer: Layer, path: str, error: Exception) -> BuildError:
 
 def _not_accepted(item: Layer, fed: list[tuple[str, Shape]], error: Exception) -> BuildError:
     inputs = " and ".join(f"{shape} from '{name}'" for name, shape in fed) or "its arguments"
-    return BuildError(f"'{item.name}' ({item.kind_name}) does not accept {inputs}: {reason(error)}", layer=item.key)
+    return ShapeError(f"'{item.name}' ({item.kind_name}) does not accept {inputs}: {reason(error)}", layer=item.key)

@@ -93,7 +93,7 @@ def test_two_layers_with_one_name_are_refused(tmp_path: Path):
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path):
     assert refuse_edit(tmp_path, zoo.ZOO["chain"](), "rename: {map: {first: head}}") == (
-        "4:18: rename.map: 'first' and 'head' would both be named 'head'; let `to` hold {name} or {index}"
+        "4:19: rename.map: 'first' and 'head' would both be named 'head'; let `to` hold {name} or {index}"
     )
 
 
@@ -112,12 +112,12 @@ def test_a_group_that_is_not_there_is_refused(tmp_path: Path):
 
 def test_an_unknown_layer_in_the_map_is_refused(tmp_path: Path):
     assert refuse_edit(tmp_path, zoo.ZOO["chain"](), "rename: {map: {frist: one}}") == (
-        "4:18: rename.map.name: no layer matches 'frist'; nearest: 'first'"
+        "4:19: rename.map.name: no layer matches name 'frist'; nearest layers: 'first'"
     )
 
 
 def test_a_subclassed_model_is_refused(tmp_path: Path):
     assert refuse_edit(tmp_path, zoo.ZOO["subclassed"](), "rename: {layers: '*', to: 'x_{name}'}") == (
-        "4:13: rename: the model is a subclassed 'zoo>Subclassed', whose file lists no layers, so 'rename' has nothing"
+        "4:13: rename: the model is a subclassed 'zoo>Classifier', whose file lists no layers, so 'rename' has nothing"
         " to hold on to; rebuild it as a functional model; weights can be edited as it is (rescale)"
     )

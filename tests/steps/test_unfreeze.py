@@ -84,5 +84,5 @@ def test_freeze_then_unfreeze_is_where_one_began(tmp_path: Path):
 
 def test_a_selector_that_misses_is_refused(tmp_path: Path):
     assert refuse_edit(tmp_path, zoo.ZOO["chain"](), "unfreeze: {layers: frist}") == (
-        "4:24: unfreeze.layers.name: no layer matches 'frist'; nearest: 'first'"
+        "4:24: unfreeze.layers.name: no layer matches name 'frist'; nearest layers: 'first'"
     )
