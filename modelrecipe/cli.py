@@ -15,6 +15,7 @@ from modelrecipe.command import (
     json_option,
     plain_options,
     recipe_options,
+    tell_version,
     variable_options,
     with_screen,
 )
@@ -30,25 +31,9 @@ _SHELLS = ("bash", "zsh", "fish")
 _FILE = click.Path(path_type=Path)
 
 
-def _tell_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
-    if not is_asked or ctx.resilient_parsing:
-        return
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    parts = [f"Python {platform.python_version()}"]
-    for package in ("keras", "tensorflow"):
-        try:
-            parts.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            parts.append(f"no {package}")
-    click.echo(f"modelrecipe {version('modelrecipe')} ({', '.join(parts)})")
-    ctx.exit()
-
-
 @click.group("modelrecipe", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_version, help="Tell the versions."
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=tell_version, help="Tell the versions."
 )
 @plain_options
 def main(**_: Any) -> None:

@@ -116,3 +116,20 @@ def recipe_options(function: F) -> F:
     ):
         function = option(function)
     return variable_options(function)
+
+
+def tell_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    """Print the versions of this package and of what it stands on, without importing them, and end."""
+    if not is_asked or ctx.resilient_parsing:
+        return
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    parts = [f"Python {platform.python_version()}"]
+    for package in ("keras", "tensorflow"):
+        try:
+            parts.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            parts.append(f"no {package}")
+    click.echo(f"modelrecipe {version('modelrecipe')} ({', '.join(parts)})")
+    ctx.exit()

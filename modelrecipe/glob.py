@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from modelrecipe.graph import Located
 
 _SET = re.compile(r"\[(!?)(\]?[^\]]+|\])\]")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import jsonschema
 from jsonschema import Draft7Validator
-from jsonschema.exceptions import ValidationError
 
 from modelrecipe.errors import LanguageError, UnknownKeyError, did_you_mean
-from modelrecipe.fields import Schema
 from modelrecipe.yaml_scalar import quoted, resolve
+
+if TYPE_CHECKING:
+    from modelrecipe.fields import Schema
+    from jsonschema.exceptions import ValidationError
 
 _FORM_NAMES = {
     "object": "a mapping",

@@ -6,16 +6,18 @@ needs a model (selectors, shapes) comes later, in `plan` and `run`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from modelrecipe import fields, registry, schema
 from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, UnknownKeyError, did_you_mean, nearest_names
 from modelrecipe.recipe_step import RecipeStep, iter_problems, placed, step_problems
 from modelrecipe.source import Source, read_source
 from modelrecipe.variables import Given, Scope, is_unknown, open_scope, unused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Recipe", "RecipeStep", "iter_problems", "load_recipe"]
 

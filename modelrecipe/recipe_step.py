@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from modelrecipe import fields, registry, schema
 from modelrecipe.errors import LanguageError, RecipeError, UnknownKeyError
 from modelrecipe.selector import Selector
-from modelrecipe.source import Source
-from modelrecipe.step import Step
+
+if TYPE_CHECKING:
+    from modelrecipe.source import Source
+    from modelrecipe.step import Step
 
 
 @dataclass(frozen=True, kw_only=True)

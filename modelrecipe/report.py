@@ -136,14 +136,20 @@ class _Page:
         """The legend of a plan, and the whole in one sentence."""
         met = {change.kind for step in self.outcome.steps for change in step.changes}
         if met and self.outcome.is_plan:
-            legend = Text(" " * _INDENT)
-            for kind, said in _LEGEND.items():
-                if kind in met:
-                    legend.append(kind, _STYLES[kind]).append(f" {said}   ", "dim")
-            legend.rstrip()
-            yield legend
+            yield from _legend([kind for kind in _LEGEND if kind in met], self.width)
         for text in wrapped(_summary(self.outcome), self.width):
             yield Text(text, style="bold")
+
+
+def _legend(kinds: Iterable[ChangeKind], width: int) -> Iterator[Text]:
+    line = Text(" " * _INDENT)
+    for kind in kinds:
+        part = Text.assemble((kind, _STYLES[kind]), (f" {_LEGEND[kind]}   ", "dim"))
+        if line.cell_len + part.cell_len - 3 > width:
+            yield line
+            line = Text(" " * _INDENT)
+        line.append_text(part)
+    yield line
 
 
 def _time(seconds: float) -> str:

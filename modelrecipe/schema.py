@@ -8,13 +8,15 @@ arguments of layers are spelt out, because `layer_spec` checks them with better 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from modelrecipe import catalog, registry
 from modelrecipe.fields import Schema, class_schema
 from modelrecipe.misfit import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["ITEM_KEYS", "VARIABLE_TYPES", "head_schema", "include_schema", "problems", "recipe_schema", "step_schema"]
 

@@ -13,7 +13,7 @@ from modelrecipe.errors import LanguageError, SelectorError
 from modelrecipe.fields import Doc, Rule, fields_of
 from modelrecipe.glob import compile_glob
 from modelrecipe.graph import Located
-from modelrecipe.layer_tests import COMPARISON, TESTS, Scene, Test, compare
+from modelrecipe.selector_keys import COMPARISON, TESTS, Scene, Test, compare
 from modelrecipe.selector_words import in_words, key_hint
 
 __all__ = ["Selector", "compare", "compile_glob", "count_range", "dtype_of", "select"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.config_match import contains, dtype_of
 from modelrecipe.errors import nearest_names
-from modelrecipe.graph import Located
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.graph import Located
 
 _MOST_NAMES = 6
 

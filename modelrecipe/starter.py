@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,16 +21,17 @@ from modelrecipe.recipe import load_recipe
 from modelrecipe.selector import Selector, select
 from modelrecipe.surgery import leaves_of
 from modelrecipe.variables import relative_path
+from modelrecipe.yaml_writing import comment_text, flow_text, yaml_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.graph import Located
     from modelrecipe.outcome import Outcome, Totals
 
 _SIZES = {"Dense": "units", "Conv1D": "filters", "Conv2D": "filters", "Conv3D": "filters"}
 _SHARES = (1, 2, 5, 10, 20, 50, 75, 100)
-_PLAIN = re.compile(r"[A-Za-z_./][\w./-]*")
-_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 
 
 def starter_recipe(model: Path, target: Path) -> str:
@@ -62,22 +62,6 @@ def _tried(text: str) -> Outcome | None:
             return plan_recipe(load_recipe(path))
         except RecipeError:
             return None
-
-
-def yaml_text(value: str) -> str:
-    """A text as a recipe writes it: quoted only where it has to be, and never taken for a variable."""
-    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-        return value
-    return json.dumps(value.replace("${", "$${"), ensure_ascii=not value.isprintable())
-
-
-def _flow(value: Any) -> str:
-    """A selector, or a part of one, as YAML in one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
-    return yaml_text(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +111,9 @@ class _Draft:
         model = self.checkpoint.model
         layers = measures.counted(sum(1 for _ in self.checkpoint.layers()), "layer")
         parameters = measures.count(self.checkpoint.parameters())
-        recipe = _comment(self.target.name)
-        said = f"{_comment(model.kind_name)}, {layers}, {parameters} parameters"
-        yield f"# A first recipe for {_comment(self.model.name)}: {said}."
+        recipe = comment_text(self.target.name)
+        said = f"{comment_text(model.kind_name)}, {layers}, {parameters} parameters"
+        yield f"# A first recipe for {comment_text(self.model.name)}: {said}."
         yield "# Change what is not meant, then:"
         yield f"#   modelrecipe plan {recipe}   says what would change"
         yield f"#   modelrecipe run {recipe}    does it, and proves that nothing else changed"
@@ -137,14 +121,14 @@ class _Draft:
         yield f"name: {yaml_text(f'{self.model.stem}-tuned')}"
         custom = sorted({str(item.layer.registered_name) for item in self.checkpoint.layers() if _is_custom(item)})
         if custom and not self.checkpoint.is_opaque:
-            yield f"# To build {_comment(', '.join(custom))}, Keras needs their modules; such a run takes --allow-code."
+            yield f"# To build {comment_text(', '.join(custom))}, Keras needs their modules (--allow-code)."
             yield "# imports: [package.module]"
 
     def _new_head(self, steps: _Steps) -> Iterator[str]:
         size = _size(steps.head)
         if steps.head is None or size is None:
             return
-        yield f"# The last layer with weights, {_comment(steps.head.path)}, gives way to one of another size."
+        yield f"# The last layer with weights, {comment_text(steps.head.path)}, gives way to one of another size."
         yield "- replace:"
         yield f"    layers: {self._selector(steps.head)}"
         yield f'    with: {{class: {steps.head.layer.class_name}, config: {{{size[0]}: "${{{size[0]}}}"}}}}'
@@ -155,7 +139,7 @@ class _Draft:
         if steps.frozen is None:
             return
         yield "# All other layers are left out of a training to come; select fewer of them to train more."
-        yield f"- freeze: {{layers: {_flow(steps.frozen)}}}"
+        yield f"- freeze: {{layers: {flow_text(steps.frozen)}}}"
 
     def _rescale(self, steps: _Steps) -> Iterator[str]:
         if steps.rescaled is None:
@@ -246,7 +230,7 @@ class _Draft:
 
     def _selector(self, located: Located) -> str:
         keys = self._keys(located)
-        return yaml_text(keys["name"]) if "name" in keys else _flow(keys)
+        return yaml_text(keys["name"]) if "name" in keys else flow_text(keys)
 
     def _keys(self, located: Located) -> Mapping[str, str]:
         """A selector of this layer alone: its path, or where that is a glob or names others too, a regex."""
@@ -295,8 +279,3 @@ def _demands_of_outputs(steps: _Steps, after: Totals) -> Iterator[str]:
         sizes = [json.dumps(item) for item in shapes[0][:-1]]
         said = [f'{{shape: [{", ".join(sizes)}, "${{{size[0]}}}"]}}']
     yield f"outputs: {said[0] if len(said) == 1 else '[' + ', '.join(said) + ']'}"
-
-
-def _comment(text: str) -> str:
-    """A name for a comment: in one line, whatever it holds."""
-    return text if text.isprintable() else ascii(text)

@@ -55,8 +55,8 @@ def edit_graphs(
     return replace(checkpoint, model=model, is_restructured=True)
 
 
-def check_all_copies(checkpoint: Checkpoint, chosen: Iterable[Located]) -> None:
-    """Refuse an edit that would tear apart a layer which stands in two graphs.
+def check_all_copies(checkpoint: Checkpoint, chosen: Iterable[Located], key: str = "layers") -> None:
+    """Refuse an edit that would tear apart a layer which stands in two graphs; `key` holds the selector.
 
     Raises:
         EditError: one place of a shared layer was selected and another was not.
@@ -69,6 +69,7 @@ def check_all_copies(checkpoint: Checkpoint, chosen: Iterable[Located]) -> None:
             raise EditError(
                 f"'{here}' and '{located.path}' are one shared layer, but only the first is selected",
                 hint=f"select both, as {{any: ['{here}', '{located.path}']}}",
+                at=(key,),
             )
 
 

@@ -180,11 +180,12 @@ class _Walk:
             raise self.refusal(path, f"is nested deeper than {_DEEPEST} groups")
         groups: dict[str, Group] = {}
         tensors: dict[str, StoredTensor] = {}
-        for name in map(str, handle):
+        for raw in handle:
+            name = as_text(raw)
             if name in skip:
                 continue
             inner = f"{path}/{name}" if path else name
-            if _shown(name) != name:
+            if name != raw or not name.isprintable():
                 raise self.refusal(inner, "has a name that is no printable text")
             link = handle.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -180,7 +182,10 @@ class _Builder:
         keras = import_keras()
         data = serialised(layer)
         try:
-            return keras.saving.deserialize_keras_object(data, safe_mode=self.is_safe)
+            try:
+                return keras.saving.deserialize_keras_object(data, safe_mode=self.is_safe)
+            except KeyError as error:
+                return keras.saving.deserialize_keras_object(_completed(data, error), safe_mode=self.is_safe)
         except (ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
             raise _cannot_make(layer, path, error) from error
 
@@ -252,6 +257,33 @@ def serialised(layer: Layer) -> dict[str, Any]:
         "registered_name": layer.registered_name,
         **shared,
     }
+
+
+def _completed(data: dict[str, Any], error: KeyError) -> dict[str, Any]:
+    """The same layer with every argument of its constructor.
+
+    A recipe writes what differs from the defaults, but some classes read their arguments from a whole configuration
+    (keras, `Rescaling.from_config`).
+
+    Raises:
+        KeyError: the class is not known, or nothing is left to fill in.
+    """
+    keras = import_keras()
+    name = data["registered_name"] or data["class_name"]
+    made = getattr(importlib.import_module(data["module"]), data["class_name"], None) if _is_keras(data) else None
+    made = made or keras.saving.get_registered_object(name)
+    if made is None:
+        raise error
+    arguments = inspect.signature(made.__init__).parameters.values()
+    defaults = {item.name: item.default for item in arguments if item.default is not inspect.Parameter.empty}
+    missing = {key: value for key, value in defaults.items() if key not in (*data["config"], "name", "dtype")}
+    if not missing:
+        raise error
+    return {**data, "config": {**data["config"], **missing}}
+
+
+def _is_keras(data: Mapping[str, Any]) -> bool:
+    return str(data["module"]).partition(".")[0] == "keras"
 
 
 def _revived(value: Any, tensors: Mapping[TensorKey, Any]) -> Any:

@@ -130,6 +130,8 @@ class _Held:
 
 def read(layer: Any, class_name: str, config: Mapping[str, Any]) -> tuple[Tensor, ...]:
     """The numbers of a live layer as tensors that hold them, named as the catalog names them."""
+    if not hasattr(layer, "save_own_variables"):  # a bare operation
+        return ()
     names = {item.slot: item for item in catalog.variables(class_name, config) or ()}
     found: list[Tensor] = []
     for slot, values, name, is_trainable in _state(layer):

@@ -65,7 +65,7 @@ class Insert(Step):
         side = "after" if self.after is not None else "before"
         selector = self.after or self.before
         chosen = bench.select(checkpoint, selector, side) if selector is not None else ()
-        check_all_copies(checkpoint, chosen)
+        check_all_copies(checkpoint, chosen, side)
         made: dict[str, list[Layer]] = {}
         insertions = {
             located.path: Insertion(

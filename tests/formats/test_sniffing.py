@@ -301,7 +301,7 @@ def test_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
         own[b"\xff\n"] = KERNEL
 
     path = write_zip(tmp_path / "m.keras", fill=fill)
-    where = r"layers/dense/vars/\udcff\x0a"
+    where = "layers/dense/vars/\ufffd\\x0a"
     assert refusal(path) == f"'{path}' is refused: '{where}' in it has a name that is no printable text"
 
 

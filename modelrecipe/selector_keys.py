@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from modelrecipe import catalog
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.config_match import contains, dtype_of
 from modelrecipe.errors import SelectorError
 from modelrecipe.flow import Flow
@@ -19,6 +18,9 @@ from modelrecipe.glob import matcher
 from modelrecipe.graph import Located, walk
 from modelrecipe.selector_words import nearest_hint
 from modelrecipe.weights import matches_weight
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
 
 COMPARISON = r"^\s*(<=|>=|==|<|>)\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*$"
 
