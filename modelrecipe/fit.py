@@ -39,7 +39,7 @@ def _call_misfits(
     checkpoint: Checkpoint, graph: Graph, path: str, layer: Layer, call: Call, known: Mapping[TensorKey, Shape | None]
 ) -> Iterator[ShapeError]:
     refs = call.refs()
-    before = [ref.shape for ref in refs]
+    before = [ref.expected or ref.shape for ref in refs]
     after = [known.get(ref.key) for ref in refs]
     if layer.is_new or before == after or any(shape is None for shape in (*before, *after)):
         return

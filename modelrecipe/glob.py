@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
     from modelrecipe.graph import Located
 
 _SET = re.compile(r"\[(!?)(\]?[^\]]+|\])\]")

@@ -27,6 +27,7 @@ class TensorRef:
         shape: as recorded in the file, `(None, 4)` with None for unknown sizes; None where nothing is recorded.
         dtype: as recorded in the file.
         facts: whatever else Keras recorded about the tensor.
+        expected: the shape that the taker was made for, where an edit put this tensor in another one's place.
     """
 
     layer: str
@@ -35,6 +36,7 @@ class TensorRef:
     shape: Shape | None = field(default=None, compare=False)
     dtype: str | None = field(default=None, compare=False)
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    expected: Shape | None = field(default=None, compare=False)
 
     @property
     def key(self) -> tuple[str, int, int]:

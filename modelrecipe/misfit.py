@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 from jsonschema import Draft7Validator
@@ -13,8 +13,9 @@ from modelrecipe.errors import LanguageError, UnknownKeyError, did_you_mean
 from modelrecipe.yaml_scalar import quoted, resolve
 
 if TYPE_CHECKING:
-    from modelrecipe.fields import Schema
     from jsonschema.exceptions import ValidationError
+
+    from modelrecipe.fields import Schema
 
 _FORM_NAMES = {
     "object": "a mapping",
@@ -137,7 +138,8 @@ def _schema(error: ValidationError) -> Schema:
 
 
 def _in_words(error: ValidationError) -> str:
-    value, rule = error.instance, error.validator_value
+    value: Any = error.instance
+    rule: Any = error.validator_value
     words: Mapping[str, Callable[[], str]] = {
         "required": lambda: f"missing key '{_missing(error)}'",
         "type": lambda: f"must be {_either(_forms([_schema(error)]))}, not {_said(value)}",
@@ -167,9 +169,7 @@ def _hint(value: Any, options: Sequence[Schema]) -> str | None:
     if isinstance(value, str):
         if "boolean" in kinds and value.lower() in _YAML_1_1:
             return f"write {_YAML_1_1[value.lower()]}"
-        if (kinds & {"number", "integer", "boolean"} or options[0].get("const") == 1) and _is_quoted_value(
-            value, options
-        ):
+        if (kinds & {"number", "integer", "boolean"} or "const" in options[0]) and _is_quoted_value(value, options):
             return f"write {value} without quotes"
         return did_you_mean(value, words)
     if isinstance(value, bool | int | float) and kinds == {"string"} and not any("pattern" in item for item in options):

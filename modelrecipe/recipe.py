@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe import fields, registry, schema
 from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, UnknownKeyError, did_you_mean, nearest_names
@@ -287,8 +287,6 @@ def _endless(target: Path, chain: tuple[Path, ...]) -> RecipeError | None:
 def _value_at(data: Any, at: tuple[str | int, ...]) -> Any:
     """The value that `at` leads to; the last one on the way where it leads to nothing."""
     for key in at:
-        is_there = key in data if isinstance(data, dict) else isinstance(data, list) and isinstance(key, int)
-        if not is_there:
-            break
-        data = data[key]
+        if (isinstance(data, dict) and key in data) or (isinstance(data, list) and isinstance(key, int)):
+            data = data[key]
     return data

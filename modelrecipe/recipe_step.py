@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe import fields, registry, schema
 from modelrecipe.errors import LanguageError, RecipeError, UnknownKeyError

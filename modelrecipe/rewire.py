@@ -172,8 +172,9 @@ def remove_layers(graph: Graph, names: Collection[str]) -> Graph:
         bypass.update({(name, call, index): single_input(layer, call) for call, index in taps.get(name, ())})
 
     def rewired(ref: TensorRef) -> TensorRef:
+        expected = ref.expected or ref.shape
         while ref.key in bypass:
-            ref = bypass[ref.key]
+            ref = replace(bypass[ref.key], expected=expected)
         return ref
 
     for name in names:

@@ -38,9 +38,7 @@ class Selector:
         {type: Conv2D, downstream_of: stem, last: 3, expect: 3}
     """
 
-    name: Annotated[
-        str | None, Doc("glob on the layer's name at any depth; with a '/', on its path; '/conv' is outermost")
-    ] = None
+    name: Annotated[str | None, Doc("glob on the layer's name at any depth; with a '/', on its path")] = None
     regex: Annotated[str | None, Doc("regular expression that must match the whole path")] = None
     type_: Annotated[str | tuple[str, ...] | None, Doc("class, as Conv2D, ops.Add or package>Layer")] = None
     config: Annotated[Mapping[str, Any] | None, Doc("constructor arguments that must be equal")] = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.config_match import contains, dtype_of
@@ -36,6 +36,7 @@ class Scene:
 
     @property
     def flow(self) -> Flow:
+        """What reaches what."""
         return Flow.of(self.checkpoint.model)
 
     def one(self, name: str, *at: str | int) -> Located:

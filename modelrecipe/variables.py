@@ -210,7 +210,7 @@ def _value_of(name: str, declaration: Mapping[str, Any], given: Given | None, ro
     if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
         message = f"variable '{name}' must be of type {kind}, but {given.said} is {_shown(value)}"
         raise given.wrong(message, _hint(kind, value))
-    if kind == "path" and given.folder is not None:
+    if isinstance(value, str) and kind == "path" and given.folder is not None:
         return relative_path(given.folder / value, root)
     return value
 

@@ -34,7 +34,7 @@ def test_the_model_ends_where_the_last_layers_began(tmp_path: Path):
     after = edit(tmp_path, model, "remove: {layers: {from: drop}}")
     assert only_gone(model, after) == ["drop", "predictions"]
     assert after.output_shape == (None, 36)
-    inner = keras.Model(model.inputs, model.get_layer("flat").output)
+    inner = keras.Model(model.input, model.get_layer("flat").output)
     zoo.assert_same_outputs(inner, after, zoo.sample_inputs(model))
 
 
@@ -135,10 +135,10 @@ def test_a_shape_that_no_longer_fits_downstream_is_refused_with_both_layers(tmp_
 
 
 def test_half_of_a_shared_layer_is_refused(tmp_path: Path):
-    model = zoo.ZOO["layer_in_two_nested_models"]()
-    assert refuse_edit(tmp_path, model, "remove: left/shared") == (
-        "4:13: remove: 'left/shared' and 'right/shared' are one shared layer, but only the first is selected;"
-        " select both, as {any: ['left/shared', 'right/shared']}"
+    model = zoo.ZOO["layer_inside_and_outside"]()
+    assert refuse_edit(tmp_path, model, "remove: inner/shared") == (
+        "4:13: remove.layers: 'inner/shared' and 'shared' are one shared layer, but only the first is selected;"
+        " select both, as {any: ['inner/shared', 'shared']}"
     )
 
 
