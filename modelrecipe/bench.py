@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from modelrecipe.applications import Application
     from modelrecipe.checkpoint import Checkpoint
-    from modelrecipe.graph import Located
+    from modelrecipe.imports import unknown_classes
+from modelrecipe.graph import Located
     from modelrecipe.live.workshop import Workshop
     from modelrecipe.step import Change
     from modelrecipe.weights import Tensor
@@ -64,6 +65,7 @@ class WorkBench:
         progress: told in words what takes time.
         is_safe: whether Python code in a configuration is refused.
         opened: files that were read already; a run takes over those of its trial.
+        imports: modules that the recipe names, which may register any class.
         expected: digests that outputs must have, from their locks.
     """
 
@@ -77,6 +79,7 @@ class WorkBench:
     progress: Callable[[str], None] = lambda text: None
     is_safe: bool = True
     opened: dict[Path, Checkpoint] = field(default_factory=dict)
+    imports: Sequence[str] = ()
     expected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     record_of_step: Record = field(default_factory=Record)
@@ -209,6 +212,8 @@ class WorkBench:
             refuse_old_format(checkpoint)
         measured = self.measure(checkpoint)
         how = "streamed" if formats.can_rewrite(measured, kind) else "built"
+        if how == "built" and self.is_dry:
+            self.problems += () if self.imports else unknown_classes(checkpoint)
         if self.is_dry:
             output = Output(
                 path=str(path),

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from modelrecipe.bench import NeedsKerasError, Record, WorkBench
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import BuildError, LanguageError, Problems, RecipeError
-from modelrecipe.graph import iter_refs
-from modelrecipe.outcome import Signature, StepOutcome, Totals
-from modelrecipe.propagate import end_shapes
+from modelrecipe.outcome import StepOutcome, Totals
 from modelrecipe.sizing import with_sizes
 from modelrecipe.step import Change, Touch
+from modelrecipe.totals import totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -139,35 +138,6 @@ def target_of(item: RecipeStep) -> str:
     if first in ("after", "before"):
         return f"{first} {value}"
     return str(value).strip("'") if value is not None else ", ".join(str(key) for key in data)
-
-
-def totals(checkpoint: Checkpoint) -> Totals:
-    """Size and ends of a model as far as its document tells."""
-    graph = checkpoint.model.graph
-    if graph is None:
-        return Totals(
-            layers=len(list(checkpoint.layers())),
-            parameters=checkpoint.parameters(),
-            trainable=checkpoint.trainable_parameters(),
-        )
-    ends: list[tuple[Signature, ...]] = []
-    for structure, of_inputs in ((graph.inputs, True), (graph.outputs, False)):
-        shapes = end_shapes(graph, of_inputs=of_inputs)
-        refs = list(iter_refs(structure))
-        dtypes = [graph.layer(ref.layer).config.get("dtype") if of_inputs else None for ref in refs]
-        ends.append(
-            tuple(
-                Signature(name=ref.layer, shape=shape, dtype=dtype if isinstance(dtype, str) else None)
-                for ref, shape, dtype in zip(refs, shapes, dtypes, strict=True)
-            )
-        )
-    return Totals(
-        layers=sum(1 for _ in checkpoint.layers()),
-        parameters=checkpoint.parameters(),
-        trainable=checkpoint.trainable_parameters(),
-        inputs=ends[0],
-        outputs=ends[1],
-    )
 
 
 def _culprit(error: RecipeError, changes: Sequence[Sequence[Change]]) -> int | None:

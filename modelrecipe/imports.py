@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import LanguageError
+from modelrecipe.graph import walk
 
 if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.recipe import Recipe
 
 
@@ -34,3 +37,20 @@ def import_code(recipe: Recipe, *, allow_code: bool) -> None:
         from modelrecipe.live.session import run_imports
 
         run_imports(recipe.imports, recipe.folder)
+
+
+def unknown_classes(checkpoint: Checkpoint) -> list[LanguageError]:
+    """Registered classes that a build would need and that nothing has registered, one error for each."""
+    registry = sys.modules["keras"].saving.get_registered_object if "keras" in sys.modules else lambda name: None
+    found: dict[str, str] = {}
+    for located in walk(checkpoint.model):
+        name = located.layer.registered_name or ""
+        if ">" in name and registry(name) is None:
+            found.setdefault(name, located.path)
+    return [
+        LanguageError(
+            f"the class '{name}' of '{path}' is none of Keras' own, and the recipe imports nothing that registers it",
+            hint="name its module under imports, and pass --allow-code",
+        )
+        for name, path in found.items()
+    ]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelrecipe.bench import WorkBench
-from modelrecipe.execution import Execution, totals
+from modelrecipe.execution import Execution
 from modelrecipe.imports import import_code
 from modelrecipe.outcome import Outcome
+from modelrecipe.totals import totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,7 @@ def plan_recipe(
     begun = time.perf_counter()
     bench = WorkBench(
         folder=recipe.folder,
+        imports=recipe.imports,
         seed=recipe.seed,
         out=Path(out) if out is not None else None,
         force=force,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe import lock
 from modelrecipe.bench import WorkBench
 from modelrecipe.errors import Problems
-from modelrecipe.execution import Execution, totals
+from modelrecipe.execution import Execution
 from modelrecipe.imports import import_code, require_permission
 from modelrecipe.outcome import Outcome
 from modelrecipe.recipe import Recipe
+from modelrecipe.totals import totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,9 @@ def run_recipe(
     begun = time.perf_counter()
     folder = Path(out) if out is not None else None
     told = progress or (lambda text: None)
-    tried = WorkBench(folder=recipe.folder, seed=recipe.seed, out=folder, force=force, is_dry=True)
+    tried = WorkBench(
+        folder=recipe.folder, imports=recipe.imports, seed=recipe.seed, out=folder, force=force, is_dry=True
+    )
     require_permission(recipe, allow_code=allow_code)
     with tried:
         trial = Execution(recipe, tried)

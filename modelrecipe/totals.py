@@ -1,0 +1,41 @@
+"""Size and ends of a model, as far as its document tells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelrecipe.graph import iter_refs
+from modelrecipe.outcome import Signature, Totals
+from modelrecipe.propagate import end_shapes
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
+
+
+def totals(checkpoint: Checkpoint) -> Totals:
+    """Size and ends of a model as far as its document tells."""
+    graph = checkpoint.model.graph
+    if graph is None:
+        return Totals(
+            layers=len(list(checkpoint.layers())),
+            parameters=checkpoint.parameters(),
+            trainable=checkpoint.trainable_parameters(),
+        )
+    ends: list[tuple[Signature, ...]] = []
+    for structure, of_inputs in ((graph.inputs, True), (graph.outputs, False)):
+        shapes = end_shapes(graph, of_inputs=of_inputs)
+        refs = list(iter_refs(structure))
+        dtypes = [graph.layer(ref.layer).config.get("dtype") if of_inputs else None for ref in refs]
+        ends.append(
+            tuple(
+                Signature(name=ref.layer, shape=shape, dtype=dtype if isinstance(dtype, str) else None)
+                for ref, shape, dtype in zip(refs, shapes, dtypes, strict=True)
+            )
+        )
+    return Totals(
+        layers=sum(1 for _ in checkpoint.layers()),
+        parameters=checkpoint.parameters(),
+        trainable=checkpoint.trainable_parameters(),
+        inputs=ends[0],
+        outputs=ends[1],
+    )
