@@ -16,6 +16,7 @@ from modelrecipe import fit, formats, propagate
 from modelrecipe.digest import ContentDigest, TensorDigests, content_digest
 from modelrecipe.errors import FileError, LanguageError, LockError, RecipeError
 from modelrecipe.files import atomic_output
+from modelrecipe.imports import unknown_classes
 from modelrecipe.old_format import refuse_old_format
 from modelrecipe.outcome import Output, Proof
 from modelrecipe.output import Written, estimated_memory, estimated_size, format_of
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
     from modelrecipe.applications import Application
     from modelrecipe.checkpoint import Checkpoint
-    from modelrecipe.imports import unknown_classes
-from modelrecipe.graph import Located
+    from modelrecipe.graph import Located
     from modelrecipe.live.workshop import Workshop
     from modelrecipe.step import Change
     from modelrecipe.weights import Tensor
