@@ -200,6 +200,7 @@ def steps(name: str | None, *, screen: Screen) -> None:
 @main.command()
 @click.option("-o", "--output", metavar="FILE", type=_FILE, help="Write it there instead of to standard output.")
 @click.option("--check", metavar="FILE", type=_FILE, help="Fail when this file is not the schema of this version.")
+@json_option
 @with_screen
 def schema(*, screen: Screen, output: Path | None, check: Path | None) -> None:
     """Print the JSON Schema of recipes, for editors.
@@ -220,18 +221,27 @@ def schema(*, screen: Screen, output: Path | None, check: Path | None) -> None:
                 f"'{check}' is not the schema of this version",
                 hint=f"write it anew with 'modelrecipe schema --output {check}'",
             )
-        screen.say(f"{check}: up to date")
+        _done(screen, check, "up to date")
     elif output is not None:
         with atomic_output(output) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        screen.say(f"{output}: written")
+        _done(screen, output, "written")
     else:
         screen.out(text)
+
+
+def _done(screen: Screen, file: Path, what: str) -> None:
+    """Say what became of a file."""
+    if screen.is_json:
+        screen.json({"file": str(file), "is": what})
+    else:
+        screen.say(f"{file}: {what}")
 
 
 @main.command()
 @click.argument("model", type=_FILE)
 @click.option("-o", "--output", metavar="FILE", type=_FILE, help="Write it there instead of to standard output.")
+@json_option
 @with_screen
 def init(model: Path, *, screen: Screen, output: Path | None) -> None:
     """Make a first recipe for a model file.
@@ -242,14 +252,17 @@ def init(model: Path, *, screen: Screen, output: Path | None) -> None:
     from modelrecipe.starter import starter_recipe
 
     if output is None:
-        screen.out(starter_recipe(model, Path("recipe.yaml")))
+        text = starter_recipe(model, Path("recipe.yaml"))
+        screen.json({"recipe": text}) if screen.is_json else screen.out(text)
         return
     if output.exists():
         raise FileError(f"'{output}' exists", hint="name another file")
     text = starter_recipe(model, output)
     with atomic_output(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    screen.say(f"{output}: written; see what it does with 'modelrecipe plan {output}'")
+    _done(
+        screen, output, "written" if screen.is_json else f"written; see what it does with 'modelrecipe plan {output}'"
+    )
 
 
 @main.command()

@@ -69,6 +69,8 @@ class Execution:
         if self.before is None:
             self.before = totals(self.checkpoint)
         self._check_touches(item, bench.record_of_step)
+        for problem in bench.problems:
+            item.placed(problem)
         record = bench.record_of_step
         self.outcomes.append(
             StepOutcome(

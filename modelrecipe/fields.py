@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 T = TypeVar("T")
@@ -49,7 +50,8 @@ class Field:
     default: Any
 
 
-def fields_of(cls: type) -> list[Field]:
+@lru_cache(maxsize=256)
+def fields_of(cls: type) -> tuple[Field, ...]:
     """The parameters of a dataclass, in order; the first one may stand alone as a scalar.
 
     A trailing underscore of an attribute is not part of the key: `from_` is written `from`.
@@ -70,7 +72,7 @@ def fields_of(cls: type) -> list[Field]:
                 default=None if default is dataclasses.MISSING else default,
             )
         )
-    return found
+    return tuple(found)
 
 
 def _made_default(item: dataclasses.Field[Any]) -> Any:
@@ -91,13 +93,13 @@ def object_schema(cls: type, *, definitions: dict[str, Schema]) -> Schema:
     properties: dict[str, Schema] = {}
     required: list[str] = []
     for item in fields_of(cls):
-        schema = schema_of(item.hint, definitions=definitions)
+        schema: Schema = schema_of(item.hint, definitions=definitions)
         if item.default is None and not item.required:
             schema = _without_null(schema)
         if item.doc:
             # Draft-07 ignores everything beside a `$ref`, so the reference moves one level down.
             schema = {"allOf": [schema]} if "$ref" in schema else schema
-            schema = {"description": item.doc, **schema}
+            schema = dict[str, Any](description=item.doc, **schema)
         if not item.required and isinstance(item.default, str | int | float | bool):
             schema["default"] = item.default
         properties[item.key] = schema

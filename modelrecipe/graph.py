@@ -83,6 +83,7 @@ class Layer:
         key: identity. For a layer of a file, its path in that file, kept when it is renamed; a new layer's
             starts with `+`. Weights hang on this key. Two places of one shared object have one key.
         extra: further entries of the serialised layer.
+        output_base: what the file's list of outputs counts the layer's calls from; 1 for functional models.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Layer:
     graph: Graph | None = None
     key: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    output_base: int = 0
 
     @property
     def is_new(self) -> bool:

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from modelrecipe.call_numbers import number_calls
 from modelrecipe.errors import FileError
 from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs, map_refs
 
 _TENSOR = "__keras_tensor__"
 _GRAPH_KEYS = ("layers", "input_layers", "output_layers")
 _LAYER_KEYS = ("module", "class_name", "config", "registered_name", "build_config", "name", "inbound_nodes")
-_MODEL_CLASSES = ("Functional", "Model")
 
 
 def read_model(config: Mapping[str, Any]) -> Layer:
@@ -80,7 +80,7 @@ class _Reader:
             return None
         layers = [self.layer(item, prefix=prefix) for item in config["layers"]]
         if "input_layers" in config:
-            return _number_calls(tuple(layers), config["input_layers"], config["output_layers"])
+            return _functional(tuple(layers), config["input_layers"], config["output_layers"])
         return _chain(layers, config.get("build_input_shape")) if class_name == "Sequential" and layers else None
 
 
@@ -144,56 +144,28 @@ def _revive_ends(value: Any) -> Any:
     return [_revive_ends(item) for item in value]
 
 
-def _number_calls(layers: tuple[Layer, ...], inputs: Any, outputs: Any) -> Graph:
-    """Number every reference to a call by its rank among the references, from 0.
+def _functional(layers: tuple[Layer, ...], inputs: Any, outputs: Any) -> Graph:
+    """A graph whose calls are numbered from 0, whatever the file counts from."""
+    ends = _revive_ends(outputs)
+    numbers = number_calls(layers, ends)
 
-    Keras counts from 1 where a nested functional model is an output, and its numbers may begin higher when the
-    nested model had been called elsewhere; the order is always that of `inbound_nodes`.
-    """
-    leaving = dict.fromkeys((layer.name for layer in layers if layer.class_name in _MODEL_CLASSES), True)
-    inputs, outputs = _revive_ends(inputs), _revive_ends(outputs)
-    inner = [ref for layer in layers for call in layer.calls for ref in call.refs()]
-    seen: dict[str, set[int]] = {}
-    for ref in inner:
-        seen.setdefault(ref.layer, set()).add(ref.call)
-    ends: dict[str, set[int]] = {}
-    for ref in iter_refs(outputs):
-        ends.setdefault(ref.layer, set()).add(ref.call)
-    counts = {layer.name: max(1, len(layer.calls)) for layer in layers}
-    ranks: dict[str, Ranks] = {}
-    for name, count in counts.items():
-        shifts = (1, 0) if leaving.get(name) else (0, 1)
-        ranks[name] = _rank(seen.get(name, set()), ends.get(name, set()), count, shifts)
-
-    def renumber(which: int) -> Any:
-        return lambda ref: replace(ref, call=ranks[ref.layer][which][ref.call])
+    def inner(ref: TensorRef) -> TensorRef:
+        return replace(ref, call=numbers[ref.layer].inner[ref.call])
 
     numbered = tuple(
-        replace(layer, calls=tuple(call.map(renumber(0)) for call in layer.calls)) if layer.calls else layer
+        replace(
+            layer,
+            output_base=numbers[layer.name].output_base,
+            calls=tuple(call.map(inner) for call in layer.calls),
+        )
         for layer in layers
     )
     return Graph(
         kind="functional",
         layers=numbered,
-        inputs=map_refs(inputs, lambda ref: replace(ref, call=0)),
-        outputs=map_refs(outputs, renumber(1)),
+        inputs=map_refs(_revive_ends(inputs), lambda ref: replace(ref, call=0)),
+        outputs=map_refs(ends, lambda ref: replace(ref, call=numbers[ref.layer].ends[ref.call])),
     )
-
-
-def _rank(
-    inner: set[int], ends: set[int], count: int, shifts: tuple[int, int]
-) -> tuple[dict[int, int], dict[int, int]]:
-    """Map the numbers used by calls, and those used by the outputs, to 0, 1, ... `count` - 1."""
-    for shift in shifts:
-        order = sorted(inner | {number - shift for number in ends})
-        if len(order) == count or (order and order[0] >= 0 and order[-1] < count):
-            base = {number: rank for rank, number in enumerate(order)} if len(order) == count else {n: n for n in order}
-            return base, {number: base[number - shift] for number in ends}
-    order = sorted(inner | ends)
-    if order and len(order) < count:
-        raise ValueError(f"{count} calls, but only the numbers {order} are used")
-    base = {number: min(rank, count - 1) for rank, number in enumerate(order)}
-    return base, base
 
 
 def _write_layer(layer: Layer) -> dict[str, Any]:
@@ -221,10 +193,10 @@ def _write_graph(graph: Graph) -> dict[str, Any]:
     if graph.kind == "sequential":
         shown = graph.layers[1:] if graph.implicit_input else graph.layers
         return {"layers": [_without_calls(_write_layer(layer)) for layer in shown]}
-    counted_from_one = {layer.name for layer in graph.layers if layer.class_name in _MODEL_CLASSES}
+    bases = {layer.name: layer.output_base for layer in graph.layers}
 
     def end(ref: TensorRef) -> list[Any]:
-        return [ref.layer, ref.call + (ref.layer in counted_from_one), ref.index]
+        return [ref.layer, ref.call + bases[ref.layer], ref.index]
 
     return {
         "layers": [_write_layer(layer) for layer in graph.layers],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from modelrecipe.fields import Doc
 from modelrecipe.graph import Layer
 
 Inherit = Literal["config"] | tuple[str, ...]
+_NEEDS = re.compile(r" needs the argument ('.*')$")
 _NEVER_INHERITED = ("name", "trainable", "build_config")
 
 
@@ -38,16 +40,16 @@ class LayerSpec:
             yield UnknownKeyError("the name of a layer stands beside its config", hint=hint, at=("config", "name"))
         if catalog.find(self.class_) is None and not _may_be_custom(self.class_):
             yield LanguageError(f"unknown layer class '{self.class_}'", hint=_class_hint(self.class_), at=("class",))
-        for problem in catalog.check_config(self.class_, self._arguments(), partial=True):
+        for problem in _without_echo(catalog.check_config(self.class_, self._arguments(), partial=True)):
             yield _error(problem, ("config", *problem.at))
 
     def missing(self) -> Iterator[LanguageError]:
         """Required arguments that are not written; for a spec that inherits nothing."""
         if self.inherit is None:
             known = catalog.check_config(self.class_, self._arguments(), partial=True)
-            for problem in catalog.check_config(self.class_, self._arguments()):
+            for problem in _without_echo(catalog.check_config(self.class_, self._arguments())):
                 if problem not in known:
-                    yield LanguageError(problem.message, hint=problem.hint, at=("config",))
+                    yield LanguageError(problem.message, hint=problem.hint, at=("config", *problem.at))
 
     def _arguments(self) -> Mapping[str, Any]:
         return {key: value for key, value in self.config.items() if key != "name"}
@@ -108,6 +110,15 @@ class LayerSpec:
             if accepted is not None and key not in accepted and key != "trainable":
                 raise EditError(f"{self.class_} takes no argument '{key}'", at=("inherit",))
         return {**taken, **{key: old.config[key] for key in inherit}}
+
+
+def _without_echo(problems: Sequence[catalog.ConfigProblem]) -> Iterator[catalog.ConfigProblem]:
+    """An argument that is missing because it is misspelt is one mistake."""
+    misspelt = {(*problem.at[:-1], problem.hint) for problem in problems if problem.at}
+    for problem in problems:
+        found = _NEEDS.search(problem.message)
+        if found is None or (*problem.at, f"did you mean {found.group(1)}?") not in misspelt:
+            yield problem
 
 
 def _error(problem: catalog.ConfigProblem, at: tuple[str | int, ...]) -> LanguageError:

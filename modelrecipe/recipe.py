@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import fields, registry, schema
-from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, UnknownKeyError, did_you_mean, nearest_names
-from modelrecipe.recipe_step import RecipeStep, iter_problems, placed, step_problems
+from modelrecipe.errors import LanguageError, Place, Problems, RecipeError
+from modelrecipe.recipe_step import BESIDE, RecipeStep, iter_problems, placed, step_problems, step_word
 from modelrecipe.source import Source, read_source
 from modelrecipe.variables import Given, Scope, is_unknown, open_scope, unused
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Recipe", "RecipeStep", "iter_problems", "load_recipe"]
 
 _MOST_INCLUDES = 20
-_BESIDE = ("id", "description", "when")
 _HEAD_WITH_VARIABLES = ("name", "description", "seed")
 
 
@@ -180,7 +179,7 @@ class _Reader:
     ) -> dict[str, Any]:
         """The sound ones of the keys that stand beside a step's word."""
         sound: dict[str, Any] = {}
-        for key in _BESIDE:
+        for key in BESIDE:
             if key not in item:
                 continue
             errors: list[RecipeError] = []
@@ -203,23 +202,10 @@ class _Reader:
 
     def _word(self, source: Source, at: tuple[str | int, ...], item: Any) -> str | None:
         """The one step key of an item of `steps`; None where it has none, which was said."""
-        known = [*registry.steps(), "include"]
-        if not isinstance(item, dict) or not item:
-            self._add(source, _not_a_step(item, known), at)
-            return None
-        words = [key for key in item if key in known]
-        strange = [key for key in item if key not in known and key not in _BESIDE]
-        errors = list(_strange_keys(item, words, strange, known))
-        if len(words) > 1:
-            names = " and ".join(f"'{word}'" for word in words)
-            hint = f"begin a new list item with '- {words[1]}:'"
-            errors.append(UnknownKeyError(f"one step has two words, {names}", hint=hint, at=(words[1],)))
-        elif not words and not strange:
-            errors.append(LanguageError("a step without a word", hint=_known_steps(known)))
+        word, errors = step_word(item)
         for error in errors:
             self._add(source, error, at)
-        is_hanging = bool(words) and item[words[0]] is None and bool(strange)
-        return words[0] if len(words) == 1 and not is_hanging else None
+        return word
 
     def _include(self, source: Source, at: tuple[str | int, ...], data: Any, path: Path) -> Iterator[RecipeStep]:
         data = {"recipe": data} if isinstance(data, str) else data
@@ -230,7 +216,13 @@ class _Reader:
             self._add(source, endless, at, "include")
             return
         given = {
-            name: Given(value, path.parent, "the given value", place=source.place((*at, "vars", name)))
+            name: Given(
+                value,
+                path.parent,
+                "the given value",
+                place=source.place((*at, "vars", name)),
+                key_place=source.key_place((*at, "vars", name)),
+            )
             for name, value in (data.get("vars") or {}).items()
         }
         try:
@@ -241,35 +233,6 @@ class _Reader:
             self._add(source, error, at, "include")
         else:
             yield from recipe.steps if recipe is not None else ()
-
-
-def _strange_keys(
-    item: Mapping[str, Any], words: list[str], strange: list[str], known: list[str]
-) -> Iterator[RecipeError]:
-    """Keys of a step that are neither its word nor stand beside it."""
-    if words and strange and item[words[0]] is None:
-        # `- save:` with `path:` below it, indented no deeper than the word.
-        message = f"'{strange[0]}' stands beside '{words[0]}', not below it"
-        yield UnknownKeyError(message, hint=f"indent it deeper than '{words[0]}'", at=(strange[0],))
-        return
-    for key in strange:
-        near = did_you_mean(key, known if not words else _BESIDE)
-        if not words:
-            yield UnknownKeyError(f"unknown step '{key}'", hint=near or _known_steps(known), at=(key,))
-        else:
-            hint = near or f"beside it may stand: {', '.join(_BESIDE)}"
-            yield UnknownKeyError(f"unknown key '{key}' beside '{words[0]}'", hint=hint, at=(key,))
-
-
-def _not_a_step(item: Any, known: list[str]) -> RecipeError:
-    word, _, rest = item.partition(" ") if isinstance(item, str) else ("", "", "")
-    word = word if word in known else (nearest_names(word, known, most=1) or [""])[0]
-    hint = f"write '- {word}: {rest.strip() or '...'}'" if word else None
-    return LanguageError("a step is a mapping, as '- save: out.keras'", hint=hint)
-
-
-def _known_steps(known: list[str]) -> str:
-    return "known steps: " + ", ".join(known)
 
 
 def _endless(target: Path, chain: tuple[Path, ...]) -> RecipeError | None:
@@ -287,6 +250,8 @@ def _endless(target: Path, chain: tuple[Path, ...]) -> RecipeError | None:
 def _value_at(data: Any, at: tuple[str | int, ...]) -> Any:
     """The value that `at` leads to; the last one on the way where it leads to nothing."""
     for key in at:
-        if (isinstance(data, dict) and key in data) or (isinstance(data, list) and isinstance(key, int)):
-            data = data[key]
+        inner: Any = dict(enumerate(data)) if isinstance(data, list) else data
+        if not isinstance(inner, dict) or key not in inner:
+            break
+        data = inner[key]
     return data

@@ -73,7 +73,11 @@ class Selector:
         Doc("how many must match: a count or '1..3'; without it, at least one"),
     ] = None
 
-    schema_rule: ClassVar[Mapping[str, Any]] = {"minProperties": 1}
+    schema_rule: ClassVar[Mapping[str, Any]] = {
+        "minProperties": 1,
+        # What people write before they have read the documentation, see `misfit`.
+        "instead": {"class": "type", "class_name": "type", "layer": "name", "path": "name", "glob": "name"},
+    }
 
     def problems(self) -> Iterator[LanguageError]:
         """What is wrong whatever the model is."""

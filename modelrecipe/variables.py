@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, UsageError, did_you_mean
+from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, UnknownKeyError, UsageError, did_you_mean
 from modelrecipe.source import Source, parse_scalar, read_source
 from modelrecipe.yaml_scalar import quoted
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE = re.compile(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
 _ANY = re.compile(r"\$(\$)?\{([^}]*)\}?")
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -39,6 +40,7 @@ class Given:
         is_text: whether the value is text from outside of any file, which is read as the variable's type says: as it
             is for a `string` or `path`, as a YAML value for all others.
         place: where it was given, when that was in a recipe.
+        key_place: where its name stands there, when that was in another recipe.
     """
 
     value: Any
@@ -46,6 +48,7 @@ class Given:
     said: str
     is_text: bool = False
     place: Place | None = None
+    key_place: Place | None = None
 
     def wrong(self, message: str, hint: str | None = None) -> RecipeError:
         """An error about this value: of the recipe that gives it, or of the command line."""
@@ -92,6 +95,11 @@ class Scope:
     def put_in(self, data: Any, at: tuple[str | int, ...], found: list[RecipeError]) -> Any:
         """`data` with every `${name}` replaced; a text that is nothing else keeps the variable's type."""
         if isinstance(data, dict):
+            found += [
+                UnknownKeyError(f"key {quoted(key)} cannot hold a variable", at=(*at, key))
+                for key in data
+                if any(_references(key))
+            ]
             return {key: self.put_in(value, (*at, key), found) for key, value in data.items()}
         if isinstance(data, list):
             return [self.put_in(value, (*at, number), found) for number, value in enumerate(data)]
@@ -168,9 +176,14 @@ def open_scope(
     for name, item in given.items():
         if name not in declared:
             hint = did_you_mean(name, declared) or ("declared: " + ", ".join(declared) if declared else None)
-            found.append(item.wrong(f"{item.said}: the recipe declares no variable '{name}'", hint))
+            if item.key_place is not None:
+                message = f"'{source.file}' declares no variable '{name}'"
+                found.append(UnknownKeyError(message, hint=hint, place=item.key_place))
+            else:
+                found.append(item.wrong(f"{item.said}: the recipe declares no variable '{name}'", hint))
     values: dict[str, Any] = {}
-    broken: set[str] = set()
+    # Where `vars` itself is wrong, no variable is known to be missing.
+    broken = set() if isinstance(source.data.get("vars", {}), dict) else set(_references(source.data))
     for name, declaration in declared.items():
         if not _is_sound(declaration):
             broken.add(name)
@@ -178,9 +191,8 @@ def open_scope(
         try:
             values[name] = _value_of(name, declaration, given.get(name), root, giver)
         except RecipeError as error:
-            is_default = name not in given and "default" in declaration
-            place = source.place(("vars", name, "default")) if is_default else source.key_place(("vars", name))
-            error.place = error.place or place
+            at = ("vars", name, *error.at)
+            error.place = error.place or (source.place(at) if error.at else source.key_place(at))
             found.append(error)
             broken.add(name)
     return Scope(values=values, broken=frozenset(broken))
@@ -196,20 +208,27 @@ def _is_sound(declaration: Any) -> bool:
     """Whether a declaration says a type; what else is wrong with it the schema tells."""
     if not isinstance(declaration, dict) or not isinstance(declaration.get("env", ""), str):
         return False
+    if not set(declaration) <= {"type", "default", "description", "env"}:
+        return False
     kind = declaration.get("type")
     return isinstance(kind, str) and kind in _TYPES
 
 
 def _value_of(name: str, declaration: Mapping[str, Any], given: Given | None, root: Path, giver: Place | None) -> Any:
     kind = declaration["type"]
-    given = given or _from_environment(declaration) or _default(declaration)
+    at = () if given else ("env",)
+    given = given or _from_environment(declaration)
+    at = at if given else ("default",)
+    given = given or _default(declaration)
     if given is None:
         hint = f"give it under 'vars' of the include: {{{name}: ...}}" if giver else f"pass --set {name}=..."
         raise LanguageError(f"variable '{name}' has no value", hint=f"{hint}, or give it a default", place=giver)
     value = _read(name, kind, given)
     if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
         message = f"variable '{name}' must be of type {kind}, but {given.said} is {_shown(value)}"
-        raise given.wrong(message, _hint(kind, value))
+        error = given.wrong(message, _hint(kind, value))
+        error.at = at
+        raise error
     if isinstance(value, str) and kind == "path" and given.folder is not None:
         return relative_path(given.folder / value, root)
     return value
@@ -226,7 +245,9 @@ def _default(declaration: Mapping[str, Any]) -> Given | None:
     if "default" not in declaration:
         return None
     if any(_references(declaration["default"])):
-        raise LanguageError("a default cannot hold a variable", hint="write the value out, or $${ for the characters")
+        raise LanguageError(
+            "a default cannot hold a variable", hint="write it out, or $${ for the characters", at=("default",)
+        )
     return Given(_unescaped(declaration["default"]), None, "its default")
 
 
@@ -270,7 +291,7 @@ def unused(source: Source) -> Iterator[RecipeError]:
     """Declared variables that nothing in the file uses."""
     used = set(_references({key: value for key, value in source.data.items() if key != "vars"}))
     for name in declarations(source.data):
-        if name not in used:
+        if name not in used and _NAME.fullmatch(name):
             yield LanguageError(
                 f"variable '{name}' is declared but not used",
                 hint=f"use it as ${{{name}}}, or remove it",
@@ -281,7 +302,7 @@ def unused(source: Source) -> Iterator[RecipeError]:
 def _references(data: Any) -> Iterator[str]:
     """The names of all variables that stand in `data`."""
     if isinstance(data, Mapping | list):
-        inner: Collection[Any] = data.values() if isinstance(data, Mapping) else data
+        inner: Collection[Any] = [*data, *data.values()] if isinstance(data, Mapping) else data
         for item in inner:
             yield from _references(item)
     elif isinstance(data, str):

@@ -106,7 +106,7 @@ class _Builder:
         self.built.shapes[path] = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
         options = {key: value for key, value in layer.config.items() if key not in ("name", "trainable")}
         inputs = map_refs(graph.inputs, lambda ref: tensors[ref.key])
-        outputs = map_refs(graph.outputs, lambda ref: tensors[ref.key])
+        outputs = map_refs(graph.outputs, lambda ref: _given(ref, tensors, "the model"))
         try:
             model = self._class_of(layer)(inputs=inputs, outputs=outputs, name=layer.name, **options)
         except (ValueError, TypeError) as error:
@@ -212,13 +212,8 @@ class _Builder:
     def _call(self, item: Layer, number: int, live: Any, tensors: dict[TensorKey, Any]) -> None:
         keras = import_keras()
         call = item.calls[number]
-        try:
-            args = [_revived(argument, tensors) for argument in call.args]
-            kwargs = {key: _revived(value, tensors) for key, value in call.kwargs.items()}
-        except KeyError as error:
-            missing = error.args[0]
-            what = f"'{item.name}' takes output {missing[2]} of '{missing[0]}', which gives fewer outputs"
-            raise BuildError(what, hint="replace it by a layer that gives as many") from error
+        args = [_revived(argument, tensors, item.name) for argument in call.args]
+        kwargs = {key: _revived(value, tensors, item.name) for key, value in call.kwargs.items()}
         try:
             with seeded(self._seed_of(item)):
                 result = live(*args, **kwargs)
@@ -286,15 +281,25 @@ def _is_keras(data: Mapping[str, Any]) -> bool:
     return str(data["module"]).partition(".")[0] == "keras"
 
 
-def _revived(value: Any, tensors: Mapping[TensorKey, Any]) -> Any:
+def _given(ref: TensorRef, tensors: Mapping[TensorKey, Any], taker: str) -> Any:
+    if ref.key not in tensors:
+        raise BuildError(
+            f"{taker if taker == 'the model' else repr(taker)} takes output {ref.index} of '{ref.layer}', which gives"
+            " fewer outputs",
+            hint="replace it by a layer that gives as many",
+        )
+    return tensors[ref.key]
+
+
+def _revived(value: Any, tensors: Mapping[TensorKey, Any], taker: str) -> Any:
     """An argument with live tensors at its references and Python objects for what was serialised."""
     if isinstance(value, TensorRef):
-        return tensors[value.key]
+        return _given(value, tensors, taker)
     if isinstance(value, Mapping):
         if "class_name" in value and not list(iter_refs(value)):
             return import_keras().saving.deserialize_keras_object(dict(value), safe_mode=True)
-        return {key: _revived(item, tensors) for key, item in value.items()}
-    return [_revived(item, tensors) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _revived(item, tensors, taker) for key, item in value.items()}
+    return [_revived(item, tensors, taker) for item in value] if isinstance(value, list | tuple) else value
 
 
 def reason(error: Exception) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import importlib
+from collections.abc import Iterator
 
 from modelrecipe.live.session import import_keras
 
@@ -20,3 +22,24 @@ def sharing_scope() -> contextlib.AbstractContextManager[object]:
         return serialization.ObjectSharingScope()
     except (ImportError, AttributeError):
         return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def fresh_names() -> Iterator[None]:
+    """While it is open, automatic names (`dense`, `dense_1`) are counted anew; the caller's count goes on afterwards.
+
+    Keras counts over the whole process. Without it (another Keras), the names of an architecture that is built depend
+    on what was built before in the same process.
+    """
+    import_keras()
+    try:
+        state = importlib.import_module("keras.src.backend.common.global_state")
+        counted = state.get_global_attribute("object_name_uids")
+        state.set_global_attribute("object_name_uids", collections.defaultdict(int))
+    except (ImportError, AttributeError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        state.set_global_attribute("object_name_uids", counted)

@@ -14,6 +14,7 @@ from modelrecipe.flags import carries_flag, set_flags
 from modelrecipe.graph import Layer, walk
 from modelrecipe.live import build, outputs, save, state
 from modelrecipe.live.assets import give_assets
+from modelrecipe.live.private import fresh_names
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.propagate import annotate
 
@@ -55,7 +56,7 @@ class Workshop:
         constructor = getattr(keras.applications, application.name)
         try:
             # Keras tells of downloads on stdout, where only results belong.
-            with seeded(self.seed), contextlib.redirect_stdout(sys.stderr):
+            with seeded(self.seed), fresh_names(), contextlib.redirect_stdout(sys.stderr):
                 model = constructor(**application.arguments())
         except Exception as error:
             # `keras.utils.get_file` raises a bare Exception when a download fails.
