@@ -16,6 +16,7 @@ from modelrecipe.graph import Layer, Located, update_layers
 from modelrecipe.keras_config import iter_configs
 from modelrecipe.step import Bench, Change
 from modelrecipe.surgery import leaves_of
+from modelrecipe.weights import Tensor
 
 # They make layers inside themselves when they are built and do not hand their flag on, so that a loaded model trains
 # what was frozen. A test compares the list with the installed Keras.
@@ -46,9 +47,11 @@ def change_flags(
     flags: dict[str, bool] = {}
     for path, located in leaves.items():
         layer = located.layer
-        if layer.is_input or layer.is_operation or (leave is not None and leave(layer)):
+        tensors = checkpoint.weights.of(layer.key)
+        is_empty = not carries_flag(layer) and all(tensor.is_random_state for tensor in tensors)
+        if layer.is_input or layer.is_operation or is_empty or (leave is not None and leave(layer)):
             continue
-        _refuse_lost_flag(located, path, wanted=wanted)
+        _refuse_lost_flag(located, path, tensors, wanted=wanted)
         flags[path] = wanted
         if located.is_effectively_trainable is not wanted or _flagged(layer.config, wanted) != layer.config:
             what = "trains again" if wanted else "frozen"
@@ -60,10 +63,11 @@ def carries_flag(layer: Layer) -> bool:
     """Whether Keras stores a flag for the layer; a custom class may leave it out of its configuration."""
     if layer.is_input or layer.is_operation or layer.graph is not None:
         return False
-    return "trainable" in layer.config or layer.is_new or catalog.find(layer.kind_name) is not None
+    entry = catalog.find(layer.kind_name)
+    return "trainable" in layer.config or layer.is_new and (entry is None or entry.argument("trainable") is not None)
 
 
-def _refuse_lost_flag(located: Located, path: str, *, wanted: bool) -> None:
+def _refuse_lost_flag(located: Located, path: str, tensors: Sequence[Tensor], *, wanted: bool) -> None:
     layer = located.layer
     if not carries_flag(layer):
         raise EditError(
@@ -71,14 +75,23 @@ def _refuse_lost_flag(located: Located, path: str, *, wanted: bool) -> None:
             hint="select the layers that can carry it",
             at=("layers",),
         )
-    classes = [layer.class_name, *(item["class_name"] for item in iter_configs(dict(layer.config)))]
-    forgetful = next((name for name in classes if name in _FORGETFUL), None)
+    forgetful = _forgetful_class(layer, tensors)
     if forgetful and not wanted and located.is_effectively_trainable:
         raise EditError(
             f"'{path}' is a {forgetful}, whose inner layers Keras would train again once the file is loaded",
             hint=f"leave it out, as {{not: {{type: {forgetful}}}}}, or freeze it in Python after loading",
             at=("layers",),
         )
+
+
+def _forgetful_class(layer: Layer, tensors: Sequence[Tensor]) -> str | None:
+    """The class that would not hand a lowered flag on: one of Keras' own, or a custom one with layers inside."""
+    inside = list(iter_configs(dict(layer.config)))
+    is_held = any("trainable" in item["config"] for item in inside)
+    if catalog.find(layer.kind_name) is None and not is_held and any("/vars/" in tensor.slot for tensor in tensors):
+        return layer.kind_name
+    classes = [layer.class_name, *(item["class_name"] for item in inside)]
+    return next((name for name in classes if name in _FORGETFUL), None)
 
 
 def set_flags(checkpoint: Checkpoint, flags: Mapping[str, bool]) -> Checkpoint:

@@ -16,7 +16,11 @@ _EXIT = "\0exit"
 
 @dataclass(frozen=True)
 class Flow:
-    """Data flow between layer paths. A nested model has an entry, its path, and an exit, so that no cycle arises."""
+    """Data flow between layer paths.
+
+    A nested model has an entry, its path, and an exit, so that no cycle arises. Layers are what flows are told of, not
+    calls: what reaches one call of a shared layer reaches all that takes an output of any of its calls.
+    """
 
     forward: Mapping[str, frozenset[str]]
     backward: Mapping[str, frozenset[str]]

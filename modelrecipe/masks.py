@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from modelrecipe.graph import Call, Graph, iter_refs
+from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs
 
 
 def without_masks_of(graph: Graph, name: str) -> Graph:
@@ -14,9 +14,19 @@ def without_masks_of(graph: Graph, name: str) -> Graph:
     `Embedding(mask_zero=True)` and `Masking` leave bare operations in the graph that read the layer's own input and
     feed nothing but `mask` arguments. Left in place they would mask by the old rule (keras, `compute_mask`).
     """
-    layer = graph.layer(name)
+    masks = computed_masks(graph, graph.layer(name))
+    layers = [
+        replace(item, calls=tuple(_without_mask(call, masks) for call in item.calls)) if item.calls else item
+        for item in graph.layers
+        if item.name not in masks
+    ]
+    return replace(graph, layers=tuple(layers))
+
+
+def computed_masks(graph: Graph, layer: Layer) -> set[str]:
+    """The bare operations by which Keras computed a layer's mask; none where it gives none of its own."""
     if not (layer.class_name == "Masking" or layer.config.get("mask_zero")):
-        return graph
+        return set()
     own = {ref.key for call in layer.calls for ref in iter_refs(call.args)}
     masks: set[str] = set()
     for item in graph.layers:
@@ -26,14 +36,52 @@ def without_masks_of(graph: Graph, name: str) -> Graph:
     while True:
         feeding = {item for item in masks if not _feeds_masks_only(graph, item, masks)}
         if not feeding:
-            break
+            return masks
         masks -= feeding
-    layers = [
-        replace(item, calls=tuple(_without_mask(call, masks) for call in item.calls)) if item.calls else item
-        for item in graph.layers
-        if item.name not in masks
-    ]
-    return replace(graph, layers=tuple(layers))
+
+
+class LostMasks:
+    """Follows, call by call, where a new layer destroys a mask that Keras had computed.
+
+    A file writes such a mask into every call behind. A new layer that supports no masking ends it (keras,
+    `Layer.supports_masking`): what stands behind is then called without, as if the model had been written so.
+
+    Args:
+        graph: the graph whose calls are made.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._computed = {name for layer in graph.layers for name in computed_masks(graph, layer)}
+        self._unmasked: set[tuple[str, int, int]] = set()
+
+    def without(self, call: Call) -> Call:
+        """The call without masks that its tensors no longer carry."""
+        if not self._unmasked:
+            return call
+        kept = {
+            key: value
+            for key, value in call.kwargs.items()
+            if not (self._is_computed(key, value) and any(ref.key in self._unmasked for ref in _masked_by(call, key)))
+        }
+        return replace(call, kwargs=kept)
+
+    def _is_computed(self, key: str, value: object) -> bool:
+        return "mask" in key and any(ref.layer in self._computed for ref in iter_refs(value))
+
+    def made(self, layer: Layer, number: int, call: Call, *, outputs: int, supports_masking: bool) -> None:
+        """Note what a call gave."""
+        ends_here = layer.is_new and not supports_masking
+        if ends_here or any(ref.key in self._unmasked for ref in iter_refs(call.args)):
+            self._unmasked |= {(layer.name, number, index) for index in range(outputs)}
+
+
+def _masked_by(call: Call, key: str) -> list[TensorRef]:
+    """The tensors that a mask argument is about: `mask` the first one, `value_mask` the `value`."""
+    name = key.removesuffix("mask").rstrip("_")
+    if name in call.kwargs:
+        return list(iter_refs(call.kwargs[name]))
+    position = {"value": 1, "key": 2}.get(name, 0)
+    return list(iter_refs(call.args[position])) if position < len(call.args) else []
 
 
 def _feeds_masks_only(graph: Graph, name: str, masks: Collection[str]) -> bool:

@@ -27,12 +27,16 @@ _COUNT = Rule({"minimum": 1})
 class Selector:
     """Which layers are meant: all keys must hold; a string is short for `name`.
 
+    A name without a `/` is a layer's own at any depth; with one it is a path from the outermost model on, so that
+    `/conv` is its layer `conv` and no nested one.
+
     Layers inside nested models are layers like any other, and so are the models; a model that is selected stands for
     all layers inside it. That is why no model matches a key that its layers decide: `has`, `params` and `dtype` look
     at layers alone, `trainable` at a model only when all layers inside agree, and `not` leaves out, with a layer, every
     model that holds it; so do `until`, `upstream_of` and the like with the models around their end.
 
-    `index`, `first` and `last` count among the layers that the other keys leave, in the order of `inspect`.
+    `index`, `first` and `last` count, one after the other, among the layers that the other keys leave, in the order
+    of `inspect`.
 
     Example:
         {type: Conv2D, downstream_of: stem, last: 3, expect: 3}
@@ -217,8 +221,8 @@ def _check_count(selector: Selector, found: Sequence[Located]) -> None:
         wanted = str(low) if low == high else f"{low} to {high}"
         shown = ", ".join(f"'{located.path}'" for located in found[:6]) + (", ..." if len(found) > 6 else "")
         raise SelectorError(
-            f"{selector} matches {len(found)} layers, but expect says {wanted}",
-            hint=f"matched: {shown}",
+            f"{selector} matches {len(found)} layer{'s' * (len(found) != 1)}, but expect says {wanted}",
+            hint=f"matched: {shown}" if found else None,
             at=("expect",),
         )
 

@@ -95,11 +95,8 @@ class Scope:
     def put_in(self, data: Any, at: tuple[str | int, ...], found: list[RecipeError]) -> Any:
         """`data` with every `${name}` replaced; a text that is nothing else keeps the variable's type."""
         if isinstance(data, dict):
-            found += [
-                UnknownKeyError(f"key {quoted(key)} cannot hold a variable", at=(*at, key))
-                for key in data
-                if any(_references(key))
-            ]
+            wrong = [key for key in data if any(_references(key))]
+            found += [UnknownKeyError(f"key {quoted(key)} cannot hold a variable", at=(*at, key)) for key in wrong]
             return {key: self.put_in(value, (*at, key), found) for key, value in data.items()}
         if isinstance(data, list):
             return [self.put_in(value, (*at, number), found) for number, value in enumerate(data)]
@@ -206,20 +203,16 @@ def declarations(data: Any) -> Mapping[str, Any]:
 
 def _is_sound(declaration: Any) -> bool:
     """Whether a declaration says a type; what else is wrong with it the schema tells."""
-    if not isinstance(declaration, dict) or not isinstance(declaration.get("env", ""), str):
+    if not isinstance(declaration, dict) or not set(declaration) <= {"type", "default", "description", "env"}:
         return False
-    if not set(declaration) <= {"type", "default", "description", "env"}:
-        return False
-    kind = declaration.get("type")
-    return isinstance(kind, str) and kind in _TYPES
+    kind, env = declaration.get("type"), declaration.get("env", "")
+    return isinstance(kind, str) and kind in _TYPES and isinstance(env, str)
 
 
 def _value_of(name: str, declaration: Mapping[str, Any], given: Given | None, root: Path, giver: Place | None) -> Any:
     kind = declaration["type"]
-    at = () if given else ("env",)
-    given = given or _from_environment(declaration)
-    at = at if given else ("default",)
-    given = given or _default(declaration)
+    at = () if given else ("env",) if declaration.get("env") in os.environ else ("default",)
+    given = given or _from_environment(declaration) or _default(declaration)
     if given is None:
         hint = f"give it under 'vars' of the include: {{{name}: ...}}" if giver else f"pass --set {name}=..."
         raise LanguageError(f"variable '{name}' has no value", hint=f"{hint}, or give it a default", place=giver)
@@ -245,9 +238,8 @@ def _default(declaration: Mapping[str, Any]) -> Given | None:
     if "default" not in declaration:
         return None
     if any(_references(declaration["default"])):
-        raise LanguageError(
-            "a default cannot hold a variable", hint="write it out, or $${ for the characters", at=("default",)
-        )
+        hint = "write it out, or $${ for the characters"
+        raise LanguageError("a default cannot hold a variable", hint=hint, at=("default",))
     return Given(_unescaped(declaration["default"]), None, "its default")
 
 

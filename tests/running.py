@@ -107,7 +107,8 @@ def leaves(model: Any, prefix: str = "") -> dict[str, Any]:
     """Every layer that is no functional or Sequential model, under its path."""
     found: dict[str, Any] = {}
     for layer in getattr(model, "layers", ()):
-        inner = leaves(layer, f"{prefix}{layer.name}/") if isinstance(layer, keras.Model) else {}
+        is_listed = isinstance(layer, keras.Model) and "layers" in layer.get_config()
+        inner = leaves(layer, f"{prefix}{layer.name}/") if is_listed else {}
         found |= inner or {prefix + layer.name: layer}
     return found
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft7Validator
@@ -16,6 +14,10 @@ from modelrecipe.errors import RecipeError
 from modelrecipe.schema import recipe_schema, step_schema
 from modelrecipe.source import read_source
 from tests.recipe_cases import BAD, FOLDER, GOOD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 SCHEMA = recipe_schema()
 VALIDATOR = Draft7Validator(SCHEMA)
@@ -148,9 +150,7 @@ def test_unknown_keys_are_refused_all_the_way_down():
     }
     assert open_ones - {path for path in open_ones if "/config_" in path or "/argument_" in path} == set(expected)
     # Arguments that are mappings are Keras' serialised objects.
-    assert all(
-        "properties" not in part for path, part in objects(SCHEMA) if path in open_ones and "/argument_" in path
-    )
+    assert all("properties" not in part for path, part in objects(SCHEMA) if path in open_ones and "/argument_" in path)
 
 
 def test_every_key_is_described():
@@ -161,7 +161,12 @@ def test_every_key_is_described():
         if value is not False and "description" not in value and "$ref" not in value
     ]
     assert missing == []
-    targets = [value["$ref"] for _, part in objects(SCHEMA) for value in part.get("properties", {}).values() if value and "$ref" in value]
+    targets = [
+        value["$ref"]
+        for _, part in objects(SCHEMA)
+        for value in part.get("properties", {}).values()
+        if value and "$ref" in value
+    ]
     names = {target.rpartition("/")[2] for target in targets}
     assert [name for name in sorted(names) if "description" not in SCHEMA["definitions"][name]] == []
 
@@ -187,9 +192,9 @@ def test_it_is_small_and_quickly_made():
     assert len(json.dumps(SCHEMA)) < 400_000
     took = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         recipe_schema()
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     assert min(took) < 0.3
 
 

@@ -6,11 +6,7 @@ both are done: an error names the layer, what feeds it and the shapes, and the s
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import importlib
-import inspect
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +14,11 @@ from typing import Any
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import BuildError, ShapeError
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
-from modelrecipe.live.legacy import modernised
+from modelrecipe.live.construct import make, reason
 from modelrecipe.live.private import sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.live.state import fill
+from modelrecipe.masks import LostMasks
 
 TensorKey = tuple[str, int, int]
 
@@ -99,7 +96,9 @@ class _Builder:
         if graph is None:
             raise BuildError(f"'{path}' lists no layers")
         prefix = f"{path}/" if path else ""
-        made = {item.name: self.layer(item, prefix + item.name) for item in graph.layers if not _is_implicit(graph, item)}
+        made = {
+            item.name: self.layer(item, prefix + item.name) for item in graph.layers if not _is_implicit(graph, item)
+        }
         if graph.kind == "sequential":
             return self._sequential(layer, graph, made, path)
         tensors = self._call_all(graph, made, path)
@@ -168,7 +167,7 @@ class _Builder:
         if layer.key in self.built.layers:
             return self.built.layers[layer.key]
         with seeded(self._seed_of(layer)):
-            live = self.model(layer, path) if layer.graph is not None else self.make(layer, path)
+            live = self.model(layer, path) if layer.graph is not None else make(layer, path, is_safe=self.is_safe)
         if layer.graph is None:
             self.built.paths[layer.key] = path
         self.built.layers[layer.key] = live
@@ -176,18 +175,6 @@ class _Builder:
 
     def _seed_of(self, layer: Layer) -> int:
         return int.from_bytes(hashlib.sha256(f"{self.seed}:{layer.key}".encode()).digest()[:4], "big")
-
-    def make(self, layer: Layer, path: str) -> Any:
-        """A leaf layer or operation from its configuration, not yet built."""
-        keras = import_keras()
-        data = serialised(layer)
-        try:
-            try:
-                return keras.saving.deserialize_keras_object(data, safe_mode=self.is_safe)
-            except KeyError as error:
-                return keras.saving.deserialize_keras_object(_completed(data, error), safe_mode=self.is_safe)
-        except (ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
-            raise _cannot_make(layer, path, error) from error
 
     def _call_all(self, graph: Graph, made: Mapping[str, Any], path: str) -> dict[TensorKey, Any]:
         """Make every call as soon as its tensors exist, in the order in which Keras does."""
@@ -197,11 +184,12 @@ class _Builder:
                 tensors[(item.name, 0, 0)] = made[item.name].output
         done = dict.fromkeys((item.name for item in graph.layers), 0)
         waiting = [item for item in graph.layers if item.calls]
+        masks = LostMasks(graph)
         while waiting:
             before = sum(done.values())
             for item in waiting:
                 while done[item.name] < len(item.calls) and _is_ready(item.calls[done[item.name]], done, tensors):
-                    self._call(item, done[item.name], made[item.name], tensors)
+                    self._call(item, done[item.name], made[item.name], tensors, masks)
                     done[item.name] += 1
             if sum(done.values()) == before:
                 names = ", ".join(f"'{item.name}'" for item in waiting[:4])
@@ -209,9 +197,9 @@ class _Builder:
             waiting = [item for item in waiting if done[item.name] < len(item.calls)]
         return tensors
 
-    def _call(self, item: Layer, number: int, live: Any, tensors: dict[TensorKey, Any]) -> None:
+    def _call(self, item: Layer, number: int, live: Any, tensors: dict[TensorKey, Any], masks: LostMasks) -> None:
         keras = import_keras()
-        call = item.calls[number]
+        call = masks.without(item.calls[number])
         args = [_revived(argument, tensors, item.name) for argument in call.args]
         kwargs = {key: _revived(value, tensors, item.name) for key, value in call.kwargs.items()}
         try:
@@ -220,8 +208,10 @@ class _Builder:
         except (ValueError, TypeError, IndexError, KeyError, AttributeError, NotImplementedError) as error:
             fed = [(ref.layer, tuple(tensors[ref.key].shape)) for ref in call.refs()]
             raise _not_accepted(item, fed, error) from error
-        for index, tensor in enumerate(keras.tree.flatten(result)):
-            tensors[(item.name, number, index)] = tensor
+        given = keras.tree.flatten(result)
+        tensors.update({(item.name, number, index): tensor for index, tensor in enumerate(given)})
+        supports = bool(getattr(live, "supports_masking", False))
+        masks.made(item, number, call, outputs=len(given), supports_masking=supports)
 
 
 def _is_ready(call: Call, done: Mapping[str, int], tensors: Mapping[TensorKey, Any]) -> bool:
@@ -231,54 +221,6 @@ def _is_ready(call: Call, done: Mapping[str, int], tensors: Mapping[TensorKey, A
 
 def _is_implicit(graph: Graph, layer: Layer) -> bool:
     return graph.implicit_input and layer is graph.layers[0]
-
-
-def serialised(layer: Layer) -> dict[str, Any]:
-    """The layer as Keras deserialises it.
-
-    What it was built for (`build_config`) is left out: after an edit it may be wrong, and calling the layer builds it.
-    Files of Keras 1 and 2 name no module and spell the shape of an input in an old way.
-    """
-    config = copy.deepcopy(dict(layer.config))
-    if layer.module is None:
-        config = modernised(config, is_input=layer.is_input)
-    if "name" in config or layer.module is None:
-        config["name"] = layer.name
-    shared = {"shared_object_id": layer.extra["shared_object_id"]} if "shared_object_id" in layer.extra else {}
-    return {
-        "module": layer.module or "keras.layers",
-        "class_name": layer.class_name,
-        "config": config,
-        "registered_name": layer.registered_name,
-        **shared,
-    }
-
-
-def _completed(data: dict[str, Any], error: KeyError) -> dict[str, Any]:
-    """The same layer with every argument of its constructor.
-
-    A recipe writes what differs from the defaults, but some classes read their arguments from a whole configuration
-    (keras, `Rescaling.from_config`).
-
-    Raises:
-        KeyError: the class is not known, or nothing is left to fill in.
-    """
-    keras = import_keras()
-    name = data["registered_name"] or data["class_name"]
-    made = getattr(importlib.import_module(data["module"]), data["class_name"], None) if _is_keras(data) else None
-    made = made or keras.saving.get_registered_object(name)
-    if made is None:
-        raise error
-    arguments = inspect.signature(made.__init__).parameters.values()
-    defaults = {item.name: item.default for item in arguments if item.default is not inspect.Parameter.empty}
-    missing = {key: value for key, value in defaults.items() if key not in (*data["config"], "name", "dtype")}
-    if not missing:
-        raise error
-    return {**data, "config": {**data["config"], **missing}}
-
-
-def _is_keras(data: Mapping[str, Any]) -> bool:
-    return str(data["module"]).partition(".")[0] == "keras"
 
 
 def _given(ref: TensorRef, tensors: Mapping[TensorKey, Any], taker: str) -> Any:
@@ -300,30 +242,6 @@ def _revived(value: Any, tensors: Mapping[TensorKey, Any], taker: str) -> Any:
             return import_keras().saving.deserialize_keras_object(dict(value), safe_mode=True)
         return {key: _revived(item, tensors, taker) for key, item in value.items()}
     return [_revived(item, tensors, taker) for item in value] if isinstance(value, list | tuple) else value
-
-
-def reason(error: Exception) -> str:
-    """The sentence in which Keras says what is wrong, without the configuration and state that it prints around it."""
-    said = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).rpartition("Exception encountered: ")[2]
-    lines = [line.strip() for line in said.splitlines()]
-    skipped = ("Exception encountered when", "Arguments received", "config=")
-    sentence = next((line for line in lines if line and not line.startswith(skipped)), type(error).__name__)
-    return sentence.rstrip(".")[:300]
-
-
-def _cannot_make(layer: Layer, path: str, error: Exception) -> BuildError:
-    said = str(error)
-    if "Could not locate class" in said or "Unknown layer" in said:
-        return BuildError(
-            f"the class '{layer.registered_name or layer.class_name}' of '{path or layer.name}' is not known to Keras",
-            hint="name the module that registers it under imports, and pass --allow-code",
-        )
-    if layer.class_name == "Lambda":
-        return BuildError(
-            f"'{path}' is a Lambda of Python code, which is not executed",
-            hint="replace it by a layer, or register its function in a module named under imports",
-        )
-    return BuildError(f"'{path or layer.name}' ({layer.kind_name}) cannot be made: {reason(error)}")
 
 
 def _not_accepted(item: Layer, fed: list[tuple[str, Shape]], error: Exception) -> BuildError:

@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
-from modelrecipe.live.build import reason
+from modelrecipe.live.construct import reason
 from modelrecipe.live.session import import_keras
 
 if TYPE_CHECKING:

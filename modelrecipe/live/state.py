@@ -62,7 +62,9 @@ def _fill_own(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
     for tensor in tensors:
         number = _own_number(tensor) or ""
         if number not in store:
-            raise BuildError(f"'{path}' has {len(current)} variables, but the file holds '{tensor.name}' as number {number}")
+            raise BuildError(
+                f"'{path}' has {len(current)} variables, but the file holds '{tensor.name}' as number {number}"
+            )
         _check_shape(path, tensor, tuple(store[number].shape))
         store[number] = tensor.read()
     layer.load_own_variables(store)
@@ -73,7 +75,9 @@ def _fill_in_order(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
     variables = [*layer.trainable_weights, *layer.non_trainable_weights]
     names = [variable.path for variable in layer.weights]
     if len(variables) != len(tensors):
-        raise BuildError(f"'{path}' has {len(variables)} weights ({', '.join(names)}), but the file holds {len(tensors)}")
+        raise BuildError(
+            f"'{path}' has {len(variables)} weights ({', '.join(names)}), but the file holds {len(tensors)}"
+        )
     for variable, tensor in zip(variables, tensors, strict=True):
         _check_shape(path, tensor, tuple(variable.shape))
         variable.assign(tensor.read())
@@ -88,7 +92,9 @@ def _fill_through_file(layer: Any, tensors: Sequence[Tensor], path: str) -> None
             for tensor in tensors:
                 name = f"{_GROUP}0/{tensor.slot}"
                 if name not in opened:
-                    raise BuildError(f"'{path}' has no variable at '{tensor.slot}', where the file holds '{tensor.name}'")
+                    raise BuildError(
+                        f"'{path}' has no variable at '{tensor.slot}', where the file holds '{tensor.name}'"
+                    )
                 _check_shape(path, tensor, opened[name].shape)
                 opened[name][...] = _as_stored(tensor.read())
         holder.load_weights(file)

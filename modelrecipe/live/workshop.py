@@ -14,6 +14,7 @@ from modelrecipe.flags import carries_flag, set_flags
 from modelrecipe.graph import Layer, walk
 from modelrecipe.live import build, outputs, save, state
 from modelrecipe.live.assets import give_assets
+from modelrecipe.live.construct import reason
 from modelrecipe.live.private import fresh_names
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.propagate import annotate
@@ -68,7 +69,7 @@ class Workshop:
                 ) from error
             if not isinstance(error, ValueError | TypeError):
                 raise
-            raise BuildError(f"{application.name}: {build.reason(error)}", at=("application",)) from error
+            raise BuildError(f"{application.name}: {reason(error)}", at=("application",)) from error
         return self.capture(model)
 
     def capture(self, model: Any) -> Checkpoint:
@@ -119,7 +120,7 @@ class Workshop:
         except (ValueError, TypeError) as error:
             name = checkpoint.model.registered_name or checkpoint.model.class_name
             raise BuildError(
-                f"Keras cannot make the subclassed model '{name}': {build.reason(error)}",
+                f"Keras cannot make the subclassed model '{name}': {reason(error)}",
                 hint="name the module that registers it under imports, and pass --allow-code",
             ) from error
 
