@@ -16,12 +16,14 @@ from modelrecipe import fit, formats, propagate
 from modelrecipe.digest import ContentDigest, TensorDigests, content_digest
 from modelrecipe.errors import FileError, LanguageError, LockError, RecipeError
 from modelrecipe.files import atomic_output
+from modelrecipe.formats.same_layout import has_other_flags
 from modelrecipe.imports import unknown_classes
 from modelrecipe.old_format import refuse_old_format
 from modelrecipe.outcome import Output, Proof
 from modelrecipe.output import Written, estimated_memory, estimated_size, format_of
 from modelrecipe.proof import prove
 from modelrecipe.selector import Selector, select
+from modelrecipe.variables import relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -219,7 +221,10 @@ class WorkBench:
                 path=str(path),
                 format=kind,
                 how=how,
-                size=estimated_size(measured),
+                file=self._shown(target),
+                size=measured.origin.path.stat().st_size
+                if how == "streamed" and measured.origin is not None
+                else estimated_size(measured),
                 memory=estimated_memory(measured, how),
                 exists=target.exists(),
             )
@@ -227,7 +232,10 @@ class WorkBench:
             return measured
         self.progress(f"writing {path}")
         proof, content = self._write(measured, target, kind, how, path)
-        output = Output(path=str(path), format=kind, how=how, size=target.stat().st_size, proof=proof)
+        output = Output(
+            path=str(path), file=self._shown(target), format=kind, how=how, size=target.stat().st_size, proof=proof
+        )
+        self._note_optimizer(measured)
         self.written.append(Written(output=output, target=target, content=content))
         return measured
 
@@ -275,6 +283,19 @@ class WorkBench:
             if not self.is_dry:
                 raise exists
             self.problems.append(exists)
+
+    def _shown(self, target: Path) -> str:
+        """A file as seen from the working directory, where that is shorter than its whole path."""
+        return min(str(target.resolve()), relative_path(target, Path()), key=len)
+
+    def _note_optimizer(self, checkpoint: Checkpoint) -> None:
+        """Say what becomes of a compiled source's optimizer, whose state belongs to the variables that trained."""
+        if self.source is None or self.source.origin is None or not self.source.origin.has_optimizer_state:
+            return
+        if checkpoint.is_restructured:
+            self.note("compiled anew with a fresh optimizer: the old state belongs to other variables")
+        elif has_other_flags(self.source.model, checkpoint.model):
+            self.note("the optimizer's state is dropped, as other variables train now; Keras warns when it loads that")
 
     def _is_input(self, target: Path) -> bool:
         origins = [item.origin.path.resolve() for item in self.inputs.values() if item.origin is not None]

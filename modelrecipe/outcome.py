@@ -85,7 +85,8 @@ class Output:
     """One written, or planned, file.
 
     Args:
-        path: as the recipe says, relative to the working directory where that is shorter.
+        path: as the recipe says.
+        file: where it goes, as seen from the working directory.
         format: `keras`, `h5` or `weights_h5`.
         how: `streamed` without Keras, or `built` by Keras.
         size: bytes written; in a plan those of all tensors, None where unknown.
@@ -95,6 +96,7 @@ class Output:
     """
 
     path: str
+    file: str = ""
     format: str
     how: str
     size: int | None = None

@@ -57,10 +57,11 @@ def estimated_memory(checkpoint: Checkpoint, how: str) -> int | None:
     Streaming holds one tensor; a build holds TensorFlow, the live weights and the HDF5 file that Keras makes in memory.
     """
     sizes = [size for size in _sizes(checkpoint) if size is not None]
-    if how == "streamed":
-        return _LIGHT + max(sizes, default=0)
     total = estimated_size(checkpoint)
-    return None if total is None else _TENSORFLOW + 3 * total
+    if total is None and how != "streamed":
+        return None
+    exact = _LIGHT + max(sizes, default=0) if how == "streamed" else _TENSORFLOW + 3 * (total or 0)
+    return round(exact, -7)
 
 
 def _sizes(checkpoint: Checkpoint) -> list[int | None]:

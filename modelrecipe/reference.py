@@ -12,14 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from modelrecipe.documentation import Entry, Parameter, forms, step_entry
-from modelrecipe.errors import FileError
 from modelrecipe.files import atomic_output
 from modelrecipe.schema import recipe_schema
 from modelrecipe.steps import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from modelrecipe.step import Step
 
@@ -126,24 +127,21 @@ def stale_files(root: Path) -> list[tuple[Path, str]]:
     ]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Refresh the generated files of this checkout, or with `--check` name the stale ones.
-
-    Raises:
-        FileError: the package does not stand in a checkout.
-    """
+@click.command()
+@click.option("--check", is_flag=True, help="Only name the stale ones, and exit with 1 when there are any.")
+def main(check: bool) -> None:
+    """Refresh the generated files of this checkout."""
     root = Path(__file__).resolve().parent.parent
     if not (root / "pyproject.toml").is_file():
-        raise FileError("the generated files stand in a checkout of the project, not beside an installed package")
+        raise click.ClickException("the generated files stand in a checkout, not beside an installed package")
     stale = stale_files(root)
-    is_check = "--check" in arguments
     for path, text in stale:
-        if not is_check:
+        if not check:
             with atomic_output(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-        sys.stderr.write(f"{path.relative_to(root)}: {'stale' if is_check else 'written'}\n")
-    return 1 if is_check and stale else 0
+        click.echo(f"{path.relative_to(root)}: {'stale' if check else 'written'}", err=True)
+    sys.exit(1 if check and stale else 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

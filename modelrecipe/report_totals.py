@@ -90,8 +90,8 @@ def output_lines(outcome: Outcome, width: int) -> Iterator[Text]:
     for output in outcome.outputs:
         facts = _facts(output, is_plan=outcome.is_plan)
         line = Text(" " * _INDENT + word + " ")
-        is_one_line = line.cell_len + cell_len(printable(output.path)) + 2 + len(facts) <= width
-        line.append(shorten(output.path, width - line.cell_len), "bold")
+        is_one_line = line.cell_len + cell_len(printable(output.file or output.path)) + 2 + len(facts) <= width
+        line.append(shorten(output.file or output.path, width - line.cell_len), "bold")
         if is_one_line:
             yield line.append(f"  {facts}", "dim")
         else:
@@ -107,6 +107,8 @@ def _facts(output: Output, *, is_plan: bool) -> str:
     said = [output.format, "streamed" if output.how == "streamed" else "built by Keras"]
     if output.size is not None:
         said.append(f"{'about ' if is_plan else ''}{measures.size(output.size)}")
+    if is_plan and output.memory is not None:
+        said.append(f"peak memory about {measures.size(output.memory)}")
     if is_plan and output.exists:
         said.append("in place of an existing file")
     return ", ".join(said)

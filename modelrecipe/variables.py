@@ -211,7 +211,7 @@ def _is_sound(declaration: Any) -> bool:
 
 def _value_of(name: str, declaration: Mapping[str, Any], given: Given | None, root: Path, giver: Place | None) -> Any:
     kind = declaration["type"]
-    at = () if given else ("env",) if declaration.get("env") in os.environ else ("default",)
+    at = () if given else ("env",) if declaration.get("env", "") in os.environ else ("default",)
     given = given or _from_environment(declaration) or _default(declaration)
     if given is None:
         hint = f"give it under 'vars' of the include: {{{name}: ...}}" if giver else f"pass --set {name}=..."
@@ -228,10 +228,9 @@ def _value_of(name: str, declaration: Mapping[str, Any], given: Given | None, ro
 
 
 def _from_environment(declaration: Mapping[str, Any]) -> Given | None:
-    name = declaration.get("env")
-    if name is None or name not in os.environ:
-        return None
-    return Given(os.environ[name], Path(), f"environment variable {name}", is_text=True)
+    name = declaration.get("env", "")
+    text = os.environ.get(name)
+    return None if text is None else Given(text, Path(), f"environment variable {name}", is_text=True)
 
 
 def _default(declaration: Mapping[str, Any]) -> Given | None:

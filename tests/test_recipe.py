@@ -179,34 +179,11 @@ def test_a_folder_is_refused(tmp_path: Path):
 
 SCALARS = st.none() | st.booleans() | st.integers(-3, 70000) | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.sampled_from(["a", "conv_*", "", "${n}", "${", "x${n}", "> 1e5", "1..3", "Dense", "ops.Add", "m>L", "relu"])
-KEYS = st.sampled_from(
-    [
-        "layers",
-        "with",
-        "class",
-        "config",
-        "name",
-        "type",
-        "any",
-        "not",
-        "expect",
-        "weights",
-        "path",
-        "shape",
-        "vars",
-        "units",
-        "factor",
-        "index",
-        "first",
-        "calls",
-        "inherit",
-        "application",
-        "outputs",
-        "to",
-        "map",
-        "recipe",
-    ]
+_KEYS = (
+    "layers with class config name type any not expect weights path shape vars units factor index first calls "
+    "inherit application outputs to map recipe"
 )
+KEYS = st.sampled_from(_KEYS.split())
 VALUES = st.recursive(
     SCALARS | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | TEXTS, inner, max_size=4),

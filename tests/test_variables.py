@@ -224,7 +224,8 @@ def test_a_file_of_values_is_a_mapping(tmp_path: Path):
 
 
 def test_a_variable_counts_as_used_wherever_it_stands():
-    text = 'version: 1\nname: ${a}\nvars: {a: {type: string}, b: {type: string}, c: {type: string}}\nsteps: [x: "y-${b}"]\n'
+    declared = "{a: {type: string}, b: {type: string}, c: {type: string}}"
+    text = f'version: 1\nname: ${{a}}\nvars: {declared}\nsteps: [x: "y-${{b}}"]\n'
     assert [str(error).partition(";")[0] for error in unused(parse_source(text, "r.yaml"))] == [
         "r.yaml:3:46: variable 'c' is declared but not used"
     ]
