@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import formats
-from modelrecipe.totals import totals
+from modelrecipe.engine.totals import totals
 from modelrecipe.graph import Located, Shape, walk
 from modelrecipe.propagate import TensorKey, graph_shapes
 from modelrecipe.selector import dtype_of, select

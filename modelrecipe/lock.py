@@ -11,15 +11,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe.digest import TensorDigests, content_digest
+from modelrecipe.engine.digest import TensorDigests, content_digest
 from modelrecipe.errors import LockError
 from modelrecipe.files import atomic_output, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from modelrecipe.bench import WorkBench
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.engine.bench import WorkBench
     from modelrecipe.outcome import StepOutcome
     from modelrecipe.recipe import Recipe
 

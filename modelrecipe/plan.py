@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelrecipe.bench import WorkBench
-from modelrecipe.execution import Execution
-from modelrecipe.imports import import_code
+from modelrecipe.engine.bench import WorkBench
+from modelrecipe.engine.execution import Execution
+from modelrecipe.engine.totals import totals
 from modelrecipe.outcome import Outcome
-from modelrecipe.totals import totals
+from modelrecipe.recipe.imports import import_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable

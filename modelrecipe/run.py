@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import lock
-from modelrecipe.bench import WorkBench
+from modelrecipe.engine.bench import WorkBench
+from modelrecipe.engine.execution import Execution
+from modelrecipe.engine.totals import totals
 from modelrecipe.errors import Problems
-from modelrecipe.execution import Execution
-from modelrecipe.imports import import_code, require_permission
 from modelrecipe.outcome import Outcome
 from modelrecipe.recipe import Recipe
-from modelrecipe.totals import totals
+from modelrecipe.recipe.imports import import_code, require_permission
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe import formats, measures
+from modelrecipe import formats
+from modelrecipe.edit.surgery import leaves_of
 from modelrecipe.errors import FileError, RecipeError, SelectorError
 from modelrecipe.flow import Flow
 from modelrecipe.plan import plan_recipe
 from modelrecipe.recipe import load_recipe
+from modelrecipe.recipe.variables import relative_path
+from modelrecipe.report import measures
 from modelrecipe.selector import Selector, select
-from modelrecipe.surgery import leaves_of
-from modelrecipe.variables import relative_path
-from modelrecipe.yaml_writing import comment_text, flow_text, yaml_text
+from modelrecipe.source.writing import comment_text, flow_text, yaml_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

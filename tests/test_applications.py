@@ -47,7 +47,9 @@ def convnext(depths: tuple[int, ...]) -> Callable[..., keras.Model]:
 def efficient_v2_large() -> keras.Model:
     from keras.src.applications.efficientnet_v2 import EfficientNetV2
 
-    return EfficientNetV2(0.25, 1.0, 32, weights=None, include_top=False, input_shape=(64, 64, 3), name="efficientnetv2-l")
+    return EfficientNetV2(
+        0.25, 1.0, 32, weights=None, include_top=False, input_shape=(64, 64, 3), name="efficientnetv2-l"
+    )
 
 
 def efficient_b7() -> keras.Model:

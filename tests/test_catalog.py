@@ -16,7 +16,7 @@ from saved_layer import saved_slots, symbolic
 from modelrecipe import catalog
 from modelrecipe.catalog import Argument, ConfigProblem, Variable, check_config, config_schema, find, variables
 
-DATA = Path(catalog.__file__).parent / "catalog_data.json"
+DATA = Path(catalog.__file__).parent / "data.json"
 SERIES, IMAGE = (2, 8, 6), (2, 9, 9, 6)
 
 

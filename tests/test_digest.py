@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from modelrecipe import formats
-from modelrecipe.digest import TensorDigests, content_digest, named_tensors
+from modelrecipe.engine.digest import TensorDigests, content_digest, named_tensors
 from modelrecipe.propagate import annotate
 from tests import zoo
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.cells import cell_len
 
+from modelrecipe.cli.selector_option import read_selector
 from modelrecipe.errors import Problems
 from modelrecipe.inspection import Inspection, inspect_file
-from modelrecipe.inspection_text import render_inspection
+from modelrecipe.report.inspection import render_inspection
 from modelrecipe.selector import Selector
-from modelrecipe.selector_option import read_selector
 from tests.zoo import ZOO
 
 if TYPE_CHECKING:

@@ -10,7 +10,19 @@ import numpy as np
 import pytest
 
 from tests import zoo
-from tests.running import OUTPUT, SOURCE, differences, edit, leaves, load, names, run, same_bits, slow_unless, write_recipe
+from tests.running import (
+    OUTPUT,
+    SOURCE,
+    differences,
+    edit,
+    leaves,
+    load,
+    names,
+    run,
+    same_bits,
+    slow_unless,
+    write_recipe,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +77,11 @@ def test_an_empty_recipe_gives_the_same_model_and_leaves_the_source(name: str, t
     outcome = run(tmp_path, f"load: {SOURCE}", f"save: {OUTPUT}")
     assert fingerprint(tmp_path / SOURCE) == before
     assert outcome.outputs[0].proof is not None
-    assert (outcome.outputs[0].proof.changed, outcome.outputs[0].proof.fresh, outcome.outputs[0].proof.removed) == (0, 0, 0)
+    assert (outcome.outputs[0].proof.changed, outcome.outputs[0].proof.fresh, outcome.outputs[0].proof.removed) == (
+        0,
+        0,
+        0,
+    )
     assert_same_model(model, load(tmp_path / OUTPUT))
 
 
@@ -105,7 +121,9 @@ def test_freezing_and_unfreezing_leave_every_number(name: str, tmp_path: Path):
     assert all(layer.trainable for layer in leaves(opened).values())
 
 
-SCALABLE = [name for name in MODELS if name not in ("quantized_int8", "quantized_embedding", *zoo.KERAS_CHANGES_WEIGHTS)]
+SCALABLE = [
+    name for name in MODELS if name not in ("quantized_int8", "quantized_embedding", *zoo.KERAS_CHANGES_WEIGHTS)
+]
 
 
 @over(SCALABLE)

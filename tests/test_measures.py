@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelrecipe import measures
+from modelrecipe.report import measures
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,10 @@ def test_keras_is_not_imported(folder: Path):
 
 
 def test_exact_builds_what_only_keras_can_tell_and_writes_nothing(folder: Path):
-    steps = ("load: {application: {name: MobileNetV3Small, weights: null, input_shape: [32, 32, 3], classes: 7}}", "freeze: 'conv*'")
+    steps = (
+        "load: {application: {name: MobileNetV3Small, weights: null, input_shape: [32, 32, 3], classes: 7}}",
+        "freeze: 'conv*'",
+    )
     recipe = write_recipe(folder, *steps, "save: out.keras")
     before = contents(folder)
     outcome = recipe.plan(exact=True)

@@ -87,7 +87,7 @@ def test_a_failure_while_writing_leaves_no_file(folder: Path, monkeypatch: pytes
     def fail(*_: object) -> None:
         raise ProofError("made to fail")
 
-    monkeypatch.setattr("modelrecipe.bench.prove", fail)
+    monkeypatch.setattr("modelrecipe.engine.bench.prove", fail)
     error = refuse(folder, "load: m.keras", "freeze: first", "save: out.keras")
     assert told(error) == "5:11: save: made to fail"
 
@@ -105,7 +105,12 @@ def test_new_weights_are_the_same_each_time_and_for_each_seed_others(folder: Pat
 def test_new_weights_do_not_depend_on_other_new_layers(folder: Path):
     alone = edit(folder, zoo.ZOO["chain"](), ADDED.format("first", 8))
     both = edit(folder, zoo.ZOO["chain"](), ADDED.format("second", 6), ADDED.format("first", 8))
-    chain = edit(folder, zoo.ZOO["chain"](), "insert: {after: features, layer: {class: Dense, config: {units: 4}}}", ADDED.format("first", 8))
+    chain = edit(
+        folder,
+        zoo.ZOO["chain"](),
+        "insert: {after: features, layer: {class: Dense, config: {units: 4}}}",
+        ADDED.format("first", 8),
+    )
     kernels = [model.get_layer("first_added").kernel.numpy() for model in (alone, both, chain)]
     assert same_bits(kernels[0], kernels[1])
     assert same_bits(kernels[0], kernels[2])
@@ -160,7 +165,10 @@ def test_apply_leaves_the_live_model_and_shares_nothing(name: str, tmp_path: Pat
     zoo.outputs(model, inputs)
     before = state(model)
     recipe = write_recipe(
-        tmp_path, "load: anything.keras", "insert: {after: {role: output}, layer: Identity}", "freeze: {layers: {index: 1}}"
+        tmp_path,
+        "load: anything.keras",
+        "insert: {after: {role: output}, layer: Identity}",
+        "freeze: {layers: {index: 1}}",
     )
     after = apply(recipe, model)
     assert state(model) == before

@@ -9,8 +9,8 @@ import pytest
 
 from modelrecipe.plan import plan_recipe
 from modelrecipe.recipe import load_recipe
+from modelrecipe.source.writing import yaml_text
 from modelrecipe.starter import starter_recipe
-from modelrecipe.yaml_writing import yaml_text
 from tests.zoo import ZOO
 
 if TYPE_CHECKING:

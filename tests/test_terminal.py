@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from modelrecipe.terminal import Cell, columns, cut, encodable, shorten, wrapped
+from modelrecipe.report.terminal import Cell, columns, cut, encodable, shorten, wrapped
 
 
 @pytest.mark.parametrize(

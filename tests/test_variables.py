@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 
 from modelrecipe.errors import Problems, RecipeError, UsageError
 from modelrecipe.recipe import load_recipe
+from modelrecipe.recipe.variables import (
+    UNKNOWN,
+    Scope,
+    given_on_command_line,
+    is_unknown,
+    open_scope,
+    relative_path,
+    unused,
+)
 from modelrecipe.source import parse_source
-from modelrecipe.variables import UNKNOWN, Scope, given_on_command_line, is_unknown, open_scope, relative_path, unused
 
 SCOPE = Scope(values={"n": 3, "rate": 1e-3, "flag": True, "name": "a", "shape": [None, 5], "größe": "x"})
 

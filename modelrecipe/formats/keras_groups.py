@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from modelrecipe import catalog
-from modelrecipe.catalog_variables import snake_case
+from modelrecipe.catalog.variables import snake_case
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5_tensors import Group
 from modelrecipe.formats.variable_names import (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
-from modelrecipe.catalog_variables import snake_case
+from modelrecipe.catalog.variables import snake_case
 from modelrecipe.formats.hdf5_tensors import Group, StoredTensor
 from modelrecipe.weights import Tensor
 

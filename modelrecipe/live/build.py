@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.edit.masks import LostMasks
 from modelrecipe.errors import BuildError, ShapeError
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
 from modelrecipe.live.construct import make, reason
 from modelrecipe.live.private import sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.live.state import fill
-from modelrecipe.masks import LostMasks
 
 TensorKey = tuple[str, int, int]
 

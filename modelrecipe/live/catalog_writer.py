@@ -1,4 +1,4 @@
-"""Writes `modelrecipe/catalog_data.json` from the installed Keras: `python -m modelrecipe.live.catalog_writer`.
+"""Writes `modelrecipe/catalog/data.json` from the installed Keras: `python -m modelrecipe.live.catalog_writer`.
 
 One line per class, so that a new Keras version shows as a readable difference. Knows Keras.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from modelrecipe.live.catalog_arguments import Facts
 
-DATA = Path(__file__).parent.parent / "catalog_data.json"
+DATA = Path(__file__).parent.parent / "catalog" / "data.json"
 _CONTAINERS = ("Bidirectional", "Pipeline", "RNN", "SpectralNormalization", "StackedRNNCells", "TimeDistributed")
 _ABSTRACT_OPERATIONS = (Operation, Function, SegmentReduction)
 _LIST_OPERATIONS = ("Concatenate", "Dstack", "Hstack", "Stack", "Vstack")

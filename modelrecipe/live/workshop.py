@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import formats
-from modelrecipe.digest import architecture_digest
+from modelrecipe.edit.flags import carries_flag, set_flags
+from modelrecipe.engine.digest import architecture_digest
 from modelrecipe.errors import BuildError, FileError
-from modelrecipe.flags import carries_flag, set_flags
 from modelrecipe.graph import Layer, walk
 from modelrecipe.live import build, outputs, save, state
 from modelrecipe.live.assets import give_assets

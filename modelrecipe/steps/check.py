@@ -52,13 +52,21 @@ class Check(Step):
 
     layers: Annotated[Selector | None, Doc("layers to count, together with `count`")] = None
     count: Annotated[
-        Annotated[int, _NOT_NEGATIVE] | Annotated[str, _SAYS_RANGE] | None, Doc("how many they must be, or a range '1..3'")
+        Annotated[int, _NOT_NEGATIVE] | Annotated[str, _SAYS_RANGE] | None,
+        Doc("how many they must be, or a range '1..3'"),
     ] = None
-    outputs: Annotated[Signature | tuple[Signature, ...] | None, Doc("signature of the output, or of all in order")] = None
-    inputs: Annotated[Signature | tuple[Signature, ...] | None, Doc("signature of the input, or of all in order")] = None
-    parameters: Annotated[Annotated[int, _NOT_NEGATIVE] | Annotated[str, _SAYS_COUNT] | None, Doc("number of all parameters")] = None
+    outputs: Annotated[Signature | tuple[Signature, ...] | None, Doc("signature of the output, or of all in order")] = (
+        None
+    )
+    inputs: Annotated[Signature | tuple[Signature, ...] | None, Doc("signature of the input, or of all in order")] = (
+        None
+    )
+    parameters: Annotated[
+        Annotated[int, _NOT_NEGATIVE] | Annotated[str, _SAYS_COUNT] | None, Doc("number of all parameters")
+    ] = None
     trainable: Annotated[
-        Annotated[int, _NOT_NEGATIVE] | Annotated[str, _SAYS_SHARE] | None, Doc("trainable parameters: a number or a share in %")
+        Annotated[int, _NOT_NEGATIVE] | Annotated[str, _SAYS_SHARE] | None,
+        Doc("trainable parameters: a number or a share in %"),
     ] = None
     finite: Annotated[bool | None, Doc("whether all weights must be finite")] = None
     same_outputs_as: Annotated[str | None, Doc("a model file whose outputs must be the same")] = None
@@ -70,7 +78,15 @@ class Check(Step):
         if (self.layers is None) != (self.count is None):
             missing = "count" if self.count is None else "layers"
             yield LanguageError(f"check needs '{missing}' too: which layers, and how many")
-        demands = (self.layers, self.outputs, self.inputs, self.parameters, self.trainable, self.finite, self.same_outputs_as)
+        demands = (
+            self.layers,
+            self.outputs,
+            self.inputs,
+            self.parameters,
+            self.trainable,
+            self.finite,
+            self.same_outputs_as,
+        )
         if all(demand is None for demand in demands):
             yield LanguageError("check demands nothing", hint="write what must hold, as outputs: {shape: [null, 5]}")
 
@@ -80,10 +96,19 @@ class Check(Step):
         Raises:
             CheckError: one or more do not hold.
         """
-        needs_sizes = any(demand is not None for demand in (self.outputs, self.inputs, self.parameters, self.trainable, self.finite))
+        needs_sizes = any(
+            demand is not None for demand in (self.outputs, self.inputs, self.parameters, self.trainable, self.finite)
+        )
         measured = bench.measure(checkpoint) if needs_sizes else checkpoint
         failures: list[CheckError] = []
-        for test in (_check_layers, _check_signatures, _check_parameters, _check_trainable, _check_finite, _check_outputs):
+        for test in (
+            _check_layers,
+            _check_signatures,
+            _check_parameters,
+            _check_trainable,
+            _check_finite,
+            _check_outputs,
+        ):
             failures += list(test(self, measured, bench))
         if failures:
             first = failures[0]
@@ -140,10 +165,14 @@ def _check_signature(
     if shape is None:
         bench.note(f"the shape of '{name}' is checked in the run: only Keras can tell it")
         return
-    fits = len(shape) == len(wanted.shape) and all(w is None or w == s for w, s in zip(wanted.shape, shape, strict=True))
+    fits = len(shape) == len(wanted.shape) and all(
+        w is None or w == s for w, s in zip(wanted.shape, shape, strict=True)
+    )
     if not fits:
         what = "output" if key == "outputs" else "input"
-        yield CheckError(f"{what} '{name}' has shape {show_shape(shape)}, not {show_shape(wanted.shape)}", at=(key, "shape"))
+        yield CheckError(
+            f"{what} '{name}' has shape {show_shape(shape)}, not {show_shape(wanted.shape)}", at=(key, "shape")
+        )
     else:
         bench.note(f"'{name}' has shape {show_shape(shape)}")
 
@@ -204,7 +233,6 @@ def _check_finite(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iterator
 
 def _is_finite(values: NDArray[np.generic]) -> bool:
     return values.dtype.kind in "iubSU" or bool(np.isfinite(values.astype(np.float64)).all())
-
 
 
 def _check_outputs(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iterator[CheckError]:

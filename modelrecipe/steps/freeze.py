@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.edit.flags import change_flags
 from modelrecipe.fields import Doc
-from modelrecipe.flags import change_flags
 from modelrecipe.selector import Selector
 from modelrecipe.step import FLAGS, Bench, Step, Touch
 

@@ -9,15 +9,15 @@ from typing import Annotated, ClassVar, Literal
 
 from modelrecipe import catalog
 from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.edit.rewire import Insertion, insert_after, insert_before, taps_of
+from modelrecipe.edit.succession import fresh_tensors
+from modelrecipe.edit.surgery import check_all_copies, edit_graphs, graph_of, named, new_key, refuse_opaque
 from modelrecipe.errors import EditError, LanguageError, RecipeError
 from modelrecipe.fields import Doc
 from modelrecipe.graph import Graph, Layer, Located
 from modelrecipe.layer_spec import LayerSpec
-from modelrecipe.rewire import Insertion, insert_after, insert_before, taps_of
 from modelrecipe.selector import Selector
 from modelrecipe.step import STRUCTURE, Bench, Change, Step, Touch
-from modelrecipe.succession import fresh_tensors
-from modelrecipe.surgery import check_all_copies, edit_graphs, graph_of, named, new_key, refuse_opaque
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,9 @@ class _Maker:
     def __call__(self, number: int) -> Sequence[Layer]:
         old = self.located.layer
         suffix = f"_{number}" if number else ""
-        dtype = altered(old, config={key: value for key, value in old.config.items() if key == "dtype" and not old.is_input})
+        dtype = altered(
+            old, config={key: value for key, value in old.config.items() if key == "dtype" and not old.is_input}
+        )
         chain: list[Layer] = []
         for position, spec in enumerate(self.specs):
             name = named(spec, old.name) + suffix

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.edit.rewire import remove_layers
+from modelrecipe.edit.surgery import check_all_copies, drop_unreachable, edit_graphs, outermost, refuse_opaque
 from modelrecipe.errors import EditError
 from modelrecipe.fields import Doc
 from modelrecipe.graph import Graph
-from modelrecipe.rewire import remove_layers
 from modelrecipe.selector import Selector
 from modelrecipe.step import STRUCTURE, Bench, Change, Step, Touch
-from modelrecipe.surgery import check_all_copies, drop_unreachable, edit_graphs, outermost, refuse_opaque
 
 
 @dataclass(frozen=True, kw_only=True)

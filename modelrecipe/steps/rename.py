@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.edit.rewire import rename_layers
+from modelrecipe.edit.surgery import map_graphs, refuse_opaque
 from modelrecipe.errors import EditError, LanguageError
 from modelrecipe.fields import Doc
 from modelrecipe.graph import Located
-from modelrecipe.rewire import rename_layers
 from modelrecipe.selector import Selector
 from modelrecipe.step import NAMES, Bench, Change, Step, Touch
-from modelrecipe.surgery import map_graphs, refuse_opaque
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,15 +8,23 @@ from dataclasses import replace as altered
 from typing import Annotated, ClassVar, Literal
 
 from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.edit.rewire import Replacement, replace_layers
+from modelrecipe.edit.succession import Succession, succeed
+from modelrecipe.edit.surgery import (
+    check_all_copies,
+    edit_graphs,
+    keys_inside,
+    named,
+    new_key,
+    outermost,
+    refuse_opaque,
+)
 from modelrecipe.errors import EditError, RecipeError
 from modelrecipe.fields import Doc, Rule
 from modelrecipe.graph import Graph, Layer, Located
 from modelrecipe.layer_spec import Inherit, LayerSpec
-from modelrecipe.rewire import Replacement, replace_layers
 from modelrecipe.selector import Selector
 from modelrecipe.step import STRUCTURE, Bench, Change, Step, Touch
-from modelrecipe.succession import Succession, succeed
-from modelrecipe.surgery import check_all_copies, edit_graphs, keys_inside, named, new_key, outermost, refuse_opaque
 
 
 @dataclass(frozen=True, kw_only=True)

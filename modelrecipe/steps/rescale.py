@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.edit.surgery import leaves_of
 from modelrecipe.errors import EditError, nearest_names
 from modelrecipe.fields import Doc
 from modelrecipe.graph import Located
 from modelrecipe.selector import Selector
 from modelrecipe.step import VALUES, Bench, Change, Step, Touch
-from modelrecipe.surgery import leaves_of
 from modelrecipe.weight_selector import ALL, WeightSelector, selected_weights
 from modelrecipe.weights import Tensor
 

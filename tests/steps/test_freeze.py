@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from modelrecipe import flags
+from modelrecipe.edit import flags
 from tests import zoo
 from tests.running import differences, edit, leaves, load, refuse_edit, run
 

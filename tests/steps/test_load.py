@@ -59,7 +59,9 @@ def test_the_same_seed_builds_the_same_weights(tmp_path: Path):
         "load: {application: {name: MobileNetV2, weights: null, alpha: 0.35, input_shape: [32, 32, 3], include_top: false}}",
         "save: {path: out.keras, force: true}",
     )
-    digests = [run(tmp_path, *steps, head="seed: 5") and (tmp_path / "out.keras.lock.json").read_text() for _ in range(2)]
+    digests = [
+        run(tmp_path, *steps, head="seed: 5") and (tmp_path / "out.keras.lock.json").read_text() for _ in range(2)
+    ]
     assert digests[0] == digests[1]
     run(tmp_path, *steps, head="seed: 6")
     assert (tmp_path / "out.keras.lock.json").read_text() != digests[0]

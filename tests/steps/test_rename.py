@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def assert_only_names_differ(before: keras.Model, after: keras.Model) -> None:
     zoo.assert_same_outputs(before, after, zoo.sample_inputs(before))
     assert [type(layer) for layer in before.layers] == [type(layer) for layer in after.layers]
-    assert [layer.trainable for layer in leaves(before).values()] == [layer.trainable for layer in leaves(after).values()]
+    assert [layer.trainable for layer in leaves(before).values()] == [
+        layer.trainable for layer in leaves(after).values()
+    ]
     assert all(same_bits(a.numpy(), b.numpy()) for a, b in zip(before.weights, after.weights, strict=True))
 
 
@@ -81,7 +83,9 @@ def test_the_same_name_is_no_change(tmp_path: Path):
 
 def test_a_renamed_layer_is_found_by_later_steps_under_its_new_name(tmp_path: Path):
     model = zoo.ZOO["chain"]()
-    after = edit(tmp_path, model, "rename: {layers: first, to: one}", "rescale: {layers: one, weights: bias, factor: 0}")
+    after = edit(
+        tmp_path, model, "rename: {layers: first, to: one}", "rescale: {layers: one, weights: bias, factor: 0}"
+    )
     assert not after.get_layer("one").bias.numpy().any()
 
 

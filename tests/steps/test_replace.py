@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def test_pooling_is_exchanged_under_the_old_name(tmp_path: Path):
     model = zoo.ZOO["image_classifier"]()
-    after = edit(tmp_path, model, "replace: {layers: {type: MaxPooling2D, expect: 1}, with: AveragePooling2D, inherit: config}")
+    after = edit(
+        tmp_path, model, "replace: {layers: {type: MaxPooling2D, expect: 1}, with: AveragePooling2D, inherit: config}"
+    )
     assert differences(model, after) == ["~ pool class"]
     assert type(after.get_layer("pool")) is layers.AveragePooling2D
     assert after.get_layer("pool").pool_size == model.get_layer("pool").pool_size
@@ -86,7 +88,11 @@ def test_a_chain_takes_one_place(tmp_path: Path):
 def test_the_dtype_policy_stays(tmp_path: Path):
     model = zoo.ZOO["mixed_float16"]()
     old = next(layer for layer in model.layers if type(layer) is layers.Dense)
-    after = edit(tmp_path, model, f"replace: {{layers: {old.name}, with: {{class: Dense, config: {{units: {old.units}}}}}, weights: keep}}")
+    after = edit(
+        tmp_path,
+        model,
+        f"replace: {{layers: {old.name}, with: {{class: Dense, config: {{units: {old.units}}}}}, weights: keep}}",
+    )
     assert after.get_layer(old.name).dtype_policy == old.dtype_policy
 
 
@@ -143,7 +149,9 @@ def test_a_mask_of_a_replaced_embedding_is_computed_anew(tmp_path: Path):
     x = keras.Input((5,), dtype="int32", name="x")
     y = layers.Embedding(6, 3, mask_zero=True, name="emb")(x)
     model = keras.Model(x, layers.LSTM(2, name="lstm")(y))
-    step = "replace: {layers: emb, with: {class: Embedding, config: {mask_zero: false}}, inherit: config, weights: keep}"
+    step = (
+        "replace: {layers: emb, with: {class: Embedding, config: {mask_zero: false}}, inherit: config, weights: keep}"
+    )
     after = edit(tmp_path, model, step)
     ids = np.array([[1, 2, 0, 0, 0]], "int32")
     unmasked = layers.LSTM(2)
@@ -163,7 +171,9 @@ def test_a_layer_of_another_mask_masks_by_its_own_rule(tmp_path: Path):
 
 
 def test_the_name_of_another_place_is_free_to_the_new_layer(tmp_path: Path):
-    after = edit(tmp_path, zoo.ZOO["image_classifier"](), "replace: {layers: relu, with: {class: ELU, name: '{name}_elu'}}")
+    after = edit(
+        tmp_path, zoo.ZOO["image_classifier"](), "replace: {layers: relu, with: {class: ELU, name: '{name}_elu'}}"
+    )
     assert "relu_elu" in names(after)
 
 

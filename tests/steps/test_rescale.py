@@ -113,8 +113,7 @@ def test_layers_without_weights_are_refused(tmp_path: Path):
 def test_integers_are_refused(tmp_path: Path):
     model = zoo.ZOO["quantized_int8"]()
     assert refuse_edit(tmp_path, model, "rescale: {layers: first, weights: '*', factor: 2}") == (
-        "4:39: rescale.weights: '0' of 'first' is int8, which holds no fractions;"
-        " name the weights that are meant"
+        "4:39: rescale.weights: '0' of 'first' is int8, which holds no fractions; name the weights that are meant"
     )
 
 

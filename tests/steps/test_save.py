@@ -87,7 +87,10 @@ def test_a_plan_tells_of_it_as_a_problem_of_the_run(folder: Path):
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
-        (["save: m.keras"], "4:11: save.path: 'm.keras' is an input of the recipe, which is never changed; write another file"),
+        (
+            ["save: m.keras"],
+            "4:11: save.path: 'm.keras' is an input of the recipe, which is never changed; write another file",
+        ),
         (
             ["save: ./m.keras"],
             "4:11: save.path: './m.keras' is an input of the recipe, which is never changed; write another file",

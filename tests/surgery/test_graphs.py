@@ -77,7 +77,9 @@ def test_a_mask_is_that_of_the_new_embedding(was: bool, now: bool, tmp_path: Pat
 @pytest.mark.filterwarnings("ignore:Layer 'c' .of type Conv1D. was passed an input with a mask")
 def test_a_mask_stops_where_a_layer_that_gives_none_is_put(tmp_path: Path):
     model = embedded(mask_zero=True)
-    after = edit(tmp_path, model, "insert: {after: emb, layer: {class: Conv1D, config: {filters: 4, kernel_size: 1}, name: c}}")
+    after = edit(
+        tmp_path, model, "insert: {after: emb, layer: {class: Conv1D, config: {filters: 4, kernel_size: 1}, name: c}}"
+    )
     x = keras.Input((5,), dtype="int32", name="x")
     y = layers.Conv1D(4, 1, name="c")(layers.Embedding(6, 4, mask_zero=True, name="emb")(x))
     y = layers.LSTM(3, return_sequences=True, name="lstm")(y)
@@ -149,7 +151,9 @@ def test_flags_survive_a_rebuild_at_every_depth(tmp_path: Path):
     assert differences(model, after) == ["+ head_identity"]
 
 
-@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16", "policies_inside_nested", "float64_inside_float32"])
+@pytest.mark.parametrize(
+    "name", ["mixed_float16", "mixed_bfloat16", "policies_inside_nested", "float64_inside_float32"]
+)
 def test_policies_survive_a_rebuild(name: str, tmp_path: Path):
     model = zoo.ZOO[name]()
     after = edit(tmp_path, model, "insert: {after: {role: output}, layer: Identity}")

@@ -114,7 +114,9 @@ def test_insert_a_layer_before_the_last(kind: str, tmp_path: Path):
 def test_an_activation_stands_behind_every_input(tmp_path: Path):
     a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
     model = keras.Model([a, b], layers.Concatenate(name="cat")([a, b]))
-    after = edit(tmp_path, model, "insert: {after: {role: input}, layer: {class: Activation, config: {activation: linear}}}")
+    after = edit(
+        tmp_path, model, "insert: {after: {role: input}, layer: {class: Activation, config: {activation: linear}}}"
+    )
     assert len(after.layers) == 5
     assert [type(layer).__name__ for layer in after.layers].count("Activation") == 2
     zoo.assert_same_outputs(model, after, zoo.sample_inputs(model))
@@ -232,7 +234,9 @@ def test_a_replacement_by_the_same_ends(kind: str, tmp_path: Path):
 
 def test_a_pattern_is_matched_whole_and_not_in_part(tmp_path: Path):
     x = keras.Input((8, 8, 3), name="x")
-    y = layers.Conv2DTranspose(2, 3, name="up")(layers.DepthwiseConv2D(2, name="dw")(layers.Conv2D(3, 2, name="conv")(x)))
+    y = layers.Conv2DTranspose(2, 3, name="up")(
+        layers.DepthwiseConv2D(2, name="dw")(layers.Conv2D(3, 2, name="conv")(x))
+    )
     model = keras.Model(x, y)
     model.save(tmp_path / "m.keras")
     outcome = run(tmp_path, "load: m.keras", "freeze: {layers: {type: Conv2D}}")
@@ -373,7 +377,9 @@ def test_regularizers_are_set_without_changing_numbers(tmp_path: Path):
 
 def test_a_source_that_was_compiled_and_trained_is_edited_like_any_other(tmp_path: Path):
     model = zoo.ZOO["compiled_and_trained"]()
-    after = edit(tmp_path, model, "insert: {after: {has: kernel, first: 1}, layer: {class: Dropout, config: {rate: 0.1}}}")
+    after = edit(
+        tmp_path, model, "insert: {after: {has: kernel, first: 1}, layer: {class: Dropout, config: {rate: 0.1}}}"
+    )
     assert all(same_bits(a.numpy(), b.numpy()) for a, b in zip(model.weights, after.weights, strict=False))
     assert after.compiled
     inputs = zoo.sample_inputs(model)

@@ -1,0 +1,135 @@
+"""What all verbs of the command line share: options, and what becomes of errors.
+
+A `RecipeError` is told and gives its exit code; anything else that escapes is a mistake of this program and says so.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from modelrecipe.cli.screen import Screen
+from modelrecipe.errors import RecipeError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INTERRUPTED = 130
+
+
+class InterruptedRun(Exception):  # noqa: N818 - no error: the user wished it
+    """The user pressed Ctrl-C; the text says what was written until then."""
+
+
+class Verb(click.Command):
+    """A verb; its `invoke` turns errors into words and exit codes."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; exits with the code of the error that it raises."""
+        try:
+            return super().invoke(ctx)
+        except RecipeError as error:
+            screen_of(ctx).fail(error)
+            ctx.exit(error.exit_code)
+        except (KeyboardInterrupt, InterruptedRun) as error:
+            click.echo(str(error) or "interrupted; nothing was written", err=True)
+            ctx.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # the roof: whatever else escapes is told in one line
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # the reader of a pipe went away; click ends quietly
+            _tell_internal(error)
+            ctx.exit(1)
+
+
+def _tell_internal(error: Exception) -> None:
+    if os.environ.get("MODELRECIPE_DEBUG") == "1":
+        click.echo(traceback.format_exc(), err=True, nl=False)
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    click.echo(f"internal error: {said[:500]}; please report it (MODELRECIPE_DEBUG=1 shows where)", err=True)
+
+
+def screen_of(ctx: click.Context) -> Screen:
+    """The screen that the options of the program and of the verb ask for."""
+    given = [context.params for context in (ctx, ctx.parent) if context is not None]
+
+    def is_given(name: str) -> bool:
+        return any(params.get(name) for params in given)
+
+    return Screen(is_plain=is_given("no_color"), is_quiet=is_given("quiet"), is_json=is_given("as_json"))
+
+
+def with_screen(function: F) -> F:
+    """Give a verb `--no-color` and `-q`, which may stand before or behind it, and its `Screen` as `screen`."""
+
+    @click.pass_context
+    def verb(ctx: click.Context, /, *args: Any, **params: Any) -> Any:
+        for name in ("no_color", "quiet", "as_json"):
+            params.pop(name, None)
+        return function(*args, screen=screen_of(ctx), **params)
+
+    verb.__doc__ = function.__doc__
+    verb.__name__ = function.__name__
+    return plain_options(verb)  # type: ignore[return-value]
+
+
+def plain_options(function: F) -> F:
+    """Add `--no-color` and `-q`."""
+    function = click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")(function)
+    return click.option("--no-color", is_flag=True, help="No colour; as the variable NO_COLOR does.")(function)
+
+
+def json_option(function: F) -> F:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Results and errors as JSON.")(function)
+
+
+def variable_options(function: F) -> F:
+    """Add `--set` and `--vars`."""
+    files = click.option(
+        "--vars",
+        "files",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Values from a YAML file.",
+    )
+    pairs = click.option(
+        "--set", "pairs", metavar="NAME=VALUE", multiple=True, help="The value of a variable; again for others."
+    )
+    return pairs(files(function))
+
+
+def recipe_options(function: F) -> F:
+    """Add what `run` and `plan` have in common."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="List every changed layer, also where many change alike."),
+        click.option("--allow-code", is_flag=True, help="Import the Python modules that the recipe names."),
+        click.option("--force", is_flag=True, help="Replace outputs that exist."),
+        click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Put outputs there instead."),
+    ):
+        function = option(function)
+    return variable_options(function)
+
+
+def tell_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    """Print the versions of this package and of what it stands on, without importing them, and end."""
+    if not is_asked or ctx.resilient_parsing:
+        return
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    parts = [f"Python {platform.python_version()}"]
+    for package in ("keras", "tensorflow"):
+        try:
+            parts.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            parts.append(f"no {package}")
+    click.echo(f"modelrecipe {version('modelrecipe')} ({', '.join(parts)})")
+    ctx.exit()

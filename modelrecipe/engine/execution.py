@@ -1,0 +1,156 @@
+"""Goes through the steps of a recipe on a bench; plan and run differ in the bench alone."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.edit.sizing import with_sizes
+from modelrecipe.engine.bench import NeedsKerasError, Record, WorkBench
+from modelrecipe.engine.totals import totals
+from modelrecipe.errors import BuildError, LanguageError, Problems, RecipeError
+from modelrecipe.outcome import StepOutcome, Totals
+from modelrecipe.step import Change, Touch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from modelrecipe.recipe import Recipe, RecipeStep
+
+_RESHAPES = Touch.STRUCTURE | Touch.NAMES | Touch.LIVE
+
+
+class Execution:
+    """One pass over a recipe.
+
+    Args:
+        recipe: what to do.
+        bench: what to do it with.
+    """
+
+    def __init__(self, recipe: Recipe, bench: WorkBench) -> None:
+        self.recipe = recipe
+        self.bench = bench
+        self.checkpoint: Checkpoint | None = bench.given
+        self.before: Totals | None = totals(bench.given) if bench.given is not None else None
+        self.outcomes: list[StepOutcome] = []
+
+    def run(self) -> None:
+        """Apply every step.
+
+        Raises:
+            Problems: what a step refused, with its place; later steps are still tried where the refusing one would
+                not have changed what they see.
+        """
+        found: list[RecipeError] = []
+        for number, item in enumerate(self.recipe.steps, start=1):
+            try:
+                self._step(number, item)
+            except NeedsKerasError as needs:
+                self.outcomes += self._unknown(number, item, needs)
+                break
+            except RecipeError as error:
+                found.append(self._placed(error, item))
+                if item.step.touches & _RESHAPES or self.checkpoint is None or not self.bench.is_dry:
+                    break
+        if found:
+            raise found[0] if len(found) == 1 else Problems(found)
+
+    def _step(self, number: int, item: RecipeStep) -> None:
+        bench = self.bench
+        bench.folder, bench.record_of_step = item.folder, Record()
+        begun = time.perf_counter()
+        if self.checkpoint is None and item.word != "load":
+            raise LanguageError(f"there is no model yet for '{item.word}'", hint="begin the recipe with '- load: ...'")
+        # `load` takes no notice of what it is given; the first one is given nothing.
+        current = self.checkpoint if self.checkpoint is not None else Checkpoint.nothing()
+        self.checkpoint = with_sizes(item.step.apply(current, bench))
+        if self.before is None:
+            self.before = totals(self.checkpoint)
+        self._check_touches(item, bench.record_of_step)
+        for problem in bench.problems:
+            item.placed(problem)
+        record = bench.record_of_step
+        self.outcomes.append(
+            StepOutcome(
+                number=number,
+                word=item.word,
+                id=item.id,
+                description=item.description,
+                place=_place(item),
+                target=target_of(item),
+                matched=tuple(record.matched),
+                changes=tuple(record.changes),
+                notes=tuple(record.notes),
+                parameters=self.checkpoint.parameters(),
+                seconds=time.perf_counter() - begun,
+            )
+        )
+
+    def _check_touches(self, item: RecipeStep, record: Record) -> None:
+        """A step keeps the promise of its class."""
+        for change in record.changes:
+            allowed = item.step.touches
+            broken = (
+                (change.kind != "~" and not allowed & Touch.STRUCTURE)
+                or (change.flag and not allowed & (Touch.FLAGS | Touch.STRUCTURE))
+                or (change.weights and not allowed & (Touch.VALUES | Touch.STRUCTURE | Touch.LIVE))
+            )
+            if broken:
+                raise BuildError(f"the step '{item.word}' changed '{change.layer}' in a way that its class excludes")
+
+    def _placed(self, error: RecipeError, item: RecipeStep) -> RecipeError:
+        made: Sequence[Sequence[Change]] = [outcome.changes for outcome in self.outcomes]
+        culprit = _culprit(error, [*made, self.bench.record_of_step.changes])
+        if culprit is not None and culprit < len(self.outcomes):
+            return self.recipe.steps[culprit].placed(error)
+        return item.placed(error)
+
+    def _unknown(self, number: int, item: RecipeStep, needs: NeedsKerasError) -> Iterator[StepOutcome]:
+        note = f"{needs.message}; {needs.hint}"
+        for offset, later in enumerate(self.recipe.steps[number - 1 :]):
+            yield StepOutcome(
+                number=number + offset,
+                word=later.word,
+                id=later.id,
+                description=later.description,
+                place=_place(later),
+                target=target_of(later),
+                notes=(note,) if later is item else (),
+                is_unknown=True,
+            )
+
+
+def _place(item: RecipeStep) -> str:
+    place = item.source.place(item.at)
+    return f"{place.file}:{place.line}"
+
+
+def target_of(item: RecipeStep) -> str:
+    """What a step is about, in a few words."""
+    data = item.data
+    if not isinstance(data, dict):
+        return str(data)
+    first = next((key for key in ("layers", "after", "before", "path", "application", "map") if key in data), None)
+    step = item.step
+    value = getattr(step, first, None) if first else None
+    if first == "application":
+        return f"keras.applications.{data['application']['name']}"
+    if first in ("after", "before"):
+        return f"{first} {value}"
+    return str(value).strip("'") if value is not None else ", ".join(str(key) for key in data)
+
+
+def _culprit(error: RecipeError, changes: Sequence[Sequence[Change]]) -> int | None:
+    """The number of the step that made the layer at fault; the last structural one when that is not known."""
+    if not isinstance(error, BuildError):
+        return None
+    for number in reversed(range(len(changes))):
+        for change in changes[number]:
+            if error.layer is not None and (
+                change.key == error.layer or f"+{change.key}" == error.layer.partition(":")[0]
+            ):
+                return number
+    structural = [n for n, made in enumerate(changes) if any(change.kind != "~" for change in made)]
+    return structural[-1] if structural else None

@@ -1,0 +1,202 @@
+"""What plan and run have to tell, as text for a terminal. Decides nothing and reads no file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from modelrecipe.report import measures
+from modelrecipe.report.terminal import cut, painted, printable, shorten, wrapped
+from modelrecipe.report.totals import output_lines, totals_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from modelrecipe.outcome import Outcome, StepOutcome
+    from modelrecipe.step import Change, ChangeKind
+
+_STYLES: Mapping[ChangeKind, str] = {"+": "green", "-": "red", "~": "yellow", "-/+": "cyan"}
+_LEGEND: Mapping[ChangeKind, str] = {"+": "added", "-": "removed", "~": "changed in place", "-/+": "replaced"}
+_DONE = {"freeze": "frozen", "rename": "renamed", "rescale": "rescaled", "unfreeze": "unfrozen"}
+_MOST_ALIKE = 3
+_INDENT = 2
+
+
+def render(outcome: Outcome, *, width: int = 80, color: bool = False, verbose: bool = False) -> str:
+    """An outcome as text: a block for each step, the model before and after, the files, a summary.
+
+    Args:
+        outcome: of a plan or a run.
+        width: no line is longer; at least 40.
+        color: whether to write colour codes.
+        verbose: list every changed layer instead of the first of many equal changes.
+    """
+    page = _Page(outcome=outcome, width=max(40, width), verbose=verbose)
+    return painted(page.lines(), color=color)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Page:
+    outcome: Outcome
+    width: int
+    verbose: bool
+
+    def lines(self) -> Iterator[Text]:
+        title = "Plan for" if self.outcome.is_plan else "Ran"
+        yield Text.assemble(f"{title} ", (cut(self.outcome.recipe, self.width - len(title) - 1), "bold"))
+        parts = (
+            self._steps(),
+            totals_lines(self.outcome, self.width),
+            output_lines(self.outcome, self.width),
+            self._problems(),
+            self._end(),
+        )
+        for part in parts:
+            lines = list(part)
+            if lines:
+                yield Text()
+                yield from lines
+
+    def _steps(self) -> Iterator[Text]:
+        parameters = None if self.outcome.before is None else self.outcome.before.parameters
+        for step in self.outcome.steps:
+            yield self._head(step)
+            for text in wrapped(step.description or "", self.width - self._column):
+                if text:
+                    yield Text.assemble(" " * self._column, (text, "italic"))
+            yield from self._changes(step)
+            for note in _notes(step, parameters):
+                yield from self._remark(note)
+            parameters = step.parameters if step.parameters is not None else parameters
+
+    @property
+    def _column(self) -> int:
+        """Where targets and layer names begin: behind the number and the longest word."""
+        words = [cell_len(printable(step.word)) for step in self.outcome.steps]
+        return min(len(str(len(self.outcome.steps))) + 1 + max([3, *words]) + 2, self.width // 3)
+
+    def _head(self, step: StepOutcome) -> Text:
+        """Number, word, target; at the right the place, and after a run the time."""
+        number = f"{step.number:>{len(str(len(self.outcome.steps)))}} "
+        line = Text.assemble((number, "dim"), (cut(step.word, self._column - len(number) - 1), "bold"))
+        line.pad_right(self._column - line.cell_len)
+        time = "" if self.outcome.is_plan else f"{_time(step.seconds):>9}"
+        target = f"{step.target}  ({step.id})" if step.id else step.target
+        room = self.width - line.cell_len - len(time) - 2
+        # The place gives way to the target down to a few columns, then the target is cut.
+        place = shorten(step.place, min(room // 2, max(16, room - cell_len(printable(target)))))
+        line.append(_fitting(target, room - cell_len(place)), style="dim" if step.is_unknown else None)
+        line.pad_right(self.width - cell_len(place) - len(time) - line.cell_len)
+        return line.append(place + time, style="dim")
+
+    def _remark(self, note: str) -> Iterator[Text]:
+        for number, text in enumerate(wrapped(note, self.width - self._column - 2)):
+            yield Text.assemble(" " * self._column, ("  " if number else "· ", "dim"), (text, "dim"))
+
+    def _changes(self, step: StepOutcome) -> Iterator[Text]:
+        groups = [[change] for change in step.changes] if self.verbose else _grouped(step.changes)
+        named = [(group[0], f" and {len(group) - 1:,} more" if len(group) > 1 else "") for group in groups]
+        lengths = [cell_len(printable(change.layer)) + len(more) for change, more in named]
+        said = max((cell_len(printable(change.what)) for change, _ in named), default=0)
+        room = self.width - self._column
+        # What is said stands in a column of its own where that leaves room, else behind or below each name.
+        aligned = max(lengths, default=0)
+        is_table = aligned + 2 + said <= room
+        for (change, more), length in zip(named, lengths, strict=True):
+            yield from self._change(change, more, aligned if is_table else min(length, room))
+
+    def _change(self, change: Change, more: str, width: int) -> Iterator[Text]:
+        style = _STYLES[change.kind]
+        line = Text.assemble(" " * _INDENT, (change.kind, style))
+        line.pad_right(self._column - line.cell_len)
+        line.append(shorten(change.layer, width - len(more))).append(more, style="dim")
+        indent = self._column + width + 2
+        if indent + cell_len(printable(change.what)) <= self.width:
+            line.pad_right(indent - line.cell_len)
+            yield line.append(printable(change.what), style)
+            return
+        yield line
+        for text in wrapped(change.what, self.width - self._column - 2):
+            yield Text.assemble(" " * (self._column + 2), (text, style))
+
+    def _problems(self) -> Iterator[Text]:
+        if self.outcome.problems:
+            yield Text(cut("A run would refuse:", self.width), style="bold red")
+        for problem in self.outcome.problems:
+            head, _, excerpt = str(problem).partition("\n")
+            for text in wrapped(head, self.width - _INDENT):
+                yield Text.assemble(" " * _INDENT, (text, "red"))
+            for text in excerpt.splitlines():
+                yield Text(cut(text, self.width))
+
+    def _end(self) -> Iterator[Text]:
+        """The legend of a plan, and the whole in one sentence."""
+        met = {change.kind for step in self.outcome.steps for change in step.changes}
+        if met and self.outcome.is_plan:
+            yield from _legend([kind for kind in _LEGEND if kind in met], self.width)
+        for text in wrapped(_summary(self.outcome), self.width):
+            yield Text(text, style="bold")
+
+
+def _legend(kinds: Iterable[ChangeKind], width: int) -> Iterator[Text]:
+    line = Text(" " * _INDENT)
+    for kind in kinds:
+        part = Text.assemble((kind, _STYLES[kind]), (f" {_LEGEND[kind]}   ", "dim"))
+        if line.cell_len + part.cell_len - 3 > width:
+            yield line
+            line = Text(" " * _INDENT)
+        line.append_text(part)
+    yield line
+
+
+def _time(seconds: float) -> str:
+    return measures.seconds(seconds) if seconds >= 0.005 else ""
+
+
+def _fitting(target: str, width: int) -> str:
+    """A selector is cut at its end, a file name in its middle."""
+    is_selector = target.startswith(("{", "after ", "before "))
+    return cut(target, width) if is_selector else shorten(target, width)
+
+
+def _notes(step: StepOutcome, parameters: int | None) -> Iterator[str]:
+    """The step's own notes, and what follows from its record.
+
+    Args:
+        step: the step.
+        parameters: of the model before it.
+    """
+    yield from step.notes
+    if step.changes and parameters is not None and step.parameters not in (None, parameters):
+        yield f"{measures.count(parameters)} → {measures.count(step.parameters)} parameters"
+    if step.matched and not step.changes and not step.notes and not step.is_unknown:
+        yield f"{measures.counted(len(step.matched), 'layer')} matched, nothing to change"
+
+
+def _grouped(changes: Iterable[Change]) -> list[list[Change]]:
+    """Changes with equal words together where they are many; the order is that of the first of each group."""
+    alike: dict[tuple[str, str], list[Change]] = {}
+    for change in changes:
+        alike.setdefault((change.kind, change.what), []).append(change)
+    groups: list[list[Change]] = []
+    for group in alike.values():
+        groups += [group] if len(group) > _MOST_ALIKE else [[change] for change in group]
+    return groups
+
+
+def _summary(outcome: Outcome) -> str:
+    counts: dict[str, int] = {}
+    for step in outcome.steps:
+        for change in step.changes:
+            word = _DONE.get(step.word, "changed") if change.kind == "~" else _LEGEND[change.kind]
+            counts[word] = counts.get(word, 0) + 1
+    said = ", ".join(f"{number:,} {word}" for word, number in counts.items()) or "no layer changed"
+    if not outcome.is_plan:
+        written = measures.counted(len(outcome.outputs), "file")
+        return f"Done in {measures.seconds(outcome.seconds)}: {said}; {written} written."
+    if any(step.is_unknown for step in outcome.steps):
+        said += "; the rest is known with --exact"
+    return f"Plan: {said}; nothing was written."

@@ -1,0 +1,107 @@
+"""An inspection as text for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from modelrecipe.report import measures
+from modelrecipe.report.terminal import Cell, columns, cut, painted, shorten, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from modelrecipe.inspection import Inspection, LayerFacts
+    from modelrecipe.outcome import Signature
+
+_CONTAINERS = {"keras_zip": "Keras zip", "hdf5": "HDF5"}
+_PATH, _TYPE, _SHAPE, _FLAGS = 1, 2, 3, 5
+
+
+def render_inspection(inspection: Inspection, *, width: int = 80, color: bool = False) -> str:
+    """An inspection as text: the file, the model, its ends, a table of layers; no line is longer than `width`."""
+    lines = [Text(shorten(inspection.file, width), style="bold")]
+    for text in (_file(inspection), _model(inspection), *_ends(inspection)):
+        lines += [Text.assemble("  ", line) for line in wrapped(text, width - 2)]
+    lines += [Text(), *_table(inspection, width)]
+    lines += [Text.assemble("  ", (text, "dim")) for note in _notes(inspection) for text in wrapped(note, width - 2)]
+    return painted(lines, color=color)
+
+
+def _file(inspection: Inspection) -> str:
+    said = [_CONTAINERS.get(inspection.format, inspection.format), measures.size(inspection.size)]
+    if inspection.writer:
+        said.append(f"written by {inspection.writer}")
+    if not inspection.is_compiled:
+        said.append("not compiled")
+    else:
+        optimizer = f" with {inspection.optimizer}" if inspection.optimizer else ""
+        state = ", optimizer state stored" if inspection.has_optimizer_state else ""
+        said.append(f"compiled{optimizer}{state}")
+    return ", ".join(said)
+
+
+def _model(inspection: Inspection) -> str:
+    totals = inspection.totals
+    name = f"{inspection.type} '{inspection.name}'" if inspection.name else inspection.type
+    trainable = f"{measures.count(totals.trainable)} trainable ({measures.share(totals.trainable, totals.parameters)})"
+    layers = measures.counted(totals.layers, "layer")
+    return f"{name}, {layers}, {measures.count(totals.parameters)} parameters, {trainable}"
+
+
+def _ends(inspection: Inspection) -> Iterator[str]:
+    for word, ends in (("in: ", inspection.totals.inputs), ("out:", inspection.totals.outputs)):
+        if ends:
+            yield f"{word} " + ", ".join(_signature(end) for end in ends)
+
+
+def _signature(end: Signature) -> str:
+    return f"{end.name} {measures.shape(end.shape)}" + (f" {end.dtype}" if end.dtype else "")
+
+
+def _table(inspection: Inspection, width: int) -> Iterator[Text]:
+    heads = ("#", "layer", "type", "output", "params", "")
+    rows = [[Cell(head, "dim", right=head in ("#", "params")) for head in heads]]
+    listed = {facts.path for facts in inspection.layers} if inspection.selector is None else set[str]()
+    rows += [_row(facts, listed) for facts in inspection.layers]
+    # Long names give way first, then classes and flags: shapes and counts are what one looks for.
+    yield from columns(rows, width, indent=1, shrink={_PATH: 24, _TYPE: 12, _FLAGS: 6, _SHAPE: 12})
+
+
+def _row(facts: LayerFacts, listed: set[str]) -> list[Cell]:
+    parent, _, name = facts.path.rpartition("/")
+    # A layer stands indented below its model when that is listed too, else under its whole path.
+    path = "  " * facts.path.count("/") + name if parent in listed else facts.path
+    outputs = ", ".join(measures.shape(shape) for shape in facts.outputs)
+    parameters = measures.count(facts.parameters) if facts.parameters != 0 else "-"
+    style = "dim" if facts.is_frozen else ""
+    return [
+        Cell(str(facts.index), "dim", right=True),
+        Cell(path, style),
+        Cell(facts.type, "cyan"),
+        Cell(outputs, ""),
+        Cell(parameters, "" if facts.parameters else "dim", right=True),
+        Cell(", ".join(_flags(facts)), "yellow"),
+    ]
+
+
+def _flags(facts: LayerFacts) -> Iterator[str]:
+    if facts.is_frozen:
+        yield "frozen"
+    if facts.calls > 1:
+        yield f"shared ×{facts.calls}"  # noqa: RUF001 - times
+    if facts.first_path is not None:
+        yield f"same as {facts.first_path}"
+    if facts.dtype not in (None, "float32"):
+        yield str(facts.dtype)
+
+
+def _notes(inspection: Inspection) -> Iterator[str]:
+    if inspection.selector is not None:
+        count = measures.counted(len(inspection.layers), "layer")
+        yield cut(f"{count} of {inspection.totals.layers:,} selected by {inspection.selector}", 400)
+    if any(None in facts.outputs for facts in inspection.layers):
+        yield "? only Keras can tell"
+    if inspection.is_opaque:
+        yield "a subclassed model: its file lists no layers, so these are those of its weights; values can be edited"
