@@ -166,7 +166,7 @@ class ShapeError(BuildError):
     exit_code = 3
 
 
-class Problems(RecipeError):
+class Problems(RecipeError):  # noqa: N818 - several errors, not one
     """Several problems of one recipe, sorted by where they stand; at least one."""
 
     def __init__(self, problems: Iterable[RecipeError]) -> None:

@@ -6,13 +6,17 @@ where they end, only Keras can tell (None).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from modelrecipe import shapes
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, locate, map_refs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from modelrecipe.checkpoint import Checkpoint
 
 TensorKey = tuple[str, int, int]
 

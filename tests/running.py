@@ -6,13 +6,13 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from modelrecipe import Outcome, Recipe, RecipeError, load_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import pytest
 
 SOURCE, OUTPUT = "m.keras", "out.keras"
@@ -120,9 +120,8 @@ def _layer_differences(path: str, old: Any, new: Any) -> list[str]:
     is_input = isinstance(old, keras.layers.InputLayer)
     found = [f"~ {path} flag"] if old.trainable is not new.trainable and not is_input else []
     before, after = _plain(old.get_config()), _plain(new.get_config())
-    for key in {*before, *after} - {"name"}:
-        if before.get(key) != after.get(key):
-            found.append(f"~ {path}.{key}")
+    differing = [key for key in {*before, *after} - {"name"} if before.get(key) != after.get(key)]
+    found += [f"~ {path}.{key}" for key in differing]
     if [weight.name for weight in old.weights] != [weight.name for weight in new.weights]:
         return [*found, f"~ {path} weights"]
     for one, other in zip(old.weights, new.weights, strict=True):

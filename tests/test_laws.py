@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pytest
 
@@ -26,6 +25,8 @@ from tests.running import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import keras
 
 QUICK = (
     "attention_by_keyword",

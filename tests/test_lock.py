@@ -53,7 +53,7 @@ OURS = "the lock of 'out.keras' does not fit any more: "
 def test_it_says_what_the_output_was_made_of(folder: Path):
     lock = read(folder)
     assert lock["recipe"]["seed"] == 3
-    assert [list(step)[0] for step in lock["recipe"]["steps"]] == ["load", "rescale", "insert", "save"]
+    assert [next(iter(step)) for step in lock["recipe"]["steps"]] == ["load", "rescale", "insert", "save"]
     assert lock["matched"] == [
         {"matched": [], "step": "1 load"},
         {"matched": ["first"], "step": "2 rescale"},

@@ -9,7 +9,6 @@ import pytest
 
 from modelrecipe import FLAGS, NOTHING, VALUES, Change, Step, registry, schema
 from modelrecipe.graph import update_layers
-from modelrecipe.step import Touch
 from tests import zoo
 from tests.running import refuse, run, told
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelrecipe import Bench, Checkpoint
+    from modelrecipe.step import Touch
 
 
 ENDS = "; the written file was removed; please report this with the recipe"

@@ -7,13 +7,16 @@ found here, from the shapes that the file recorded (before) and those that flow 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from modelrecipe import catalog, shapes
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import ShapeError
 from modelrecipe.flow import Flow
 from modelrecipe.graph import Call, Graph, Layer, Shape, walk
 from modelrecipe.propagate import TensorKey, graph_shapes
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
 
 Now = Mapping[str, Mapping[TensorKey, Shape | None]]
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelrecipe import catalog
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.surgery import leaves_of
 from modelrecipe.errors import EditError
 from modelrecipe.graph import Layer, Located, update_layers
 from modelrecipe.keras_config import iter_configs
 from modelrecipe.step import Bench, Change
-from modelrecipe.weights import Tensor
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.weights import Tensor
 
 # They make layers inside themselves when they are built and do not hand their flag on, so that a loaded model trains
 # what was frozen. A test compares the list with the installed Keras.
@@ -64,7 +67,7 @@ def carries_flag(layer: Layer) -> bool:
     if layer.is_input or layer.is_operation or layer.graph is not None:
         return False
     entry = catalog.find(layer.kind_name)
-    return "trainable" in layer.config or layer.is_new and (entry is None or entry.argument("trainable") is not None)
+    return "trainable" in layer.config or (layer.is_new and (entry is None or entry.argument("trainable") is not None))
 
 
 def _refuse_lost_flag(located: Located, path: str, tensors: Sequence[Tensor], *, wanted: bool) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 def without_masks_of(graph: Graph, name: str) -> Graph:

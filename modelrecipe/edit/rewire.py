@@ -6,14 +6,16 @@ decided here and nowhere else. Refusals name the layers and say what to write in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelrecipe import catalog
 from modelrecipe.edit.masks import without_masks_of
 from modelrecipe.errors import EditError
 from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs, map_refs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 Tap = tuple[int, int]
 
@@ -90,7 +92,7 @@ def _unmeasured(ref: TensorRef) -> TensorRef:
 
 
 def _chosen_calls(old: Layer, item: Replacement) -> list[int]:
-    _check_calls(old, item.calls or ())
+    _check_calls(old, sorted(item.calls or ()))
     return sorted(set(item.calls)) if item.calls is not None else list(range(len(old.calls)))
 
 
@@ -245,9 +247,10 @@ def single_input(layer: Layer, number: int) -> TensorRef:
     other = [key for key, value in layer.calls[number].kwargs.items() if list(iter_refs(value)) and "mask" not in key]
     if len({ref.key for ref in refs}) != 1 or len(refs) != 1 or other:
         count = len(refs) + len(other)
+        before = ", ".join(sorted({ref.layer for ref in layer.calls[number].refs()}))
         raise EditError(
             f"'{layer.name}' ({layer.kind_name}) takes {count} inputs, so no single tensor goes on in its place",
-            hint=f"name one of the layers before it: {', '.join(sorted({ref.layer for ref in layer.calls[number].refs()}))}",
+            hint=f"name one of the layers before it: {before}",
         )
     return refs[0]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from modelrecipe import catalog, shapes
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import EditError
-from modelrecipe.graph import Layer, Located, Shape
 from modelrecipe.propagate import input_shapes
 from modelrecipe.weights import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.graph import Layer, Located, Shape
 
 Wanted = Literal["keep", "fresh"] | None
 

@@ -7,15 +7,18 @@ identity of new layers, layers that stand in two graphs, what an opaque model re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.rewire import unreachable
 from modelrecipe.errors import EditError
 from modelrecipe.graph import Graph, Layer, Located, update_graph, walk
-from modelrecipe.layer_spec import LayerSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.layer_spec import LayerSpec
 
 T = TypeVar("T")
 

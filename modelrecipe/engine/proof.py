@@ -40,7 +40,7 @@ def prove(
     named = {(change.key, name) for change in changes for name in change.weights}
     replaced = {change.key for change in changes if change.kind in ("-", "-/+")}
     now = {path: written.weights.of(key) for path, key in _paths(written).items()}
-    counts = dict.fromkeys(("identical", "changed", "fresh", "removed"), 0)
+    counts: dict[str, int] = dict.fromkeys(("identical", "changed", "fresh", "removed"), 0)
     proved: set[str] = set()
     for path, key in _paths(edited).items():
         wanted = edited.weights.of(key)

@@ -1,0 +1,1 @@
+"""The floor of Keras: documents become live models here, and live models documents."""

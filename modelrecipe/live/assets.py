@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.formats.keras_zip import ASSETS
-from modelrecipe.live.build import Built
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.live.build import Built
 
 
 def give_assets(built: Built, checkpoint: Checkpoint, scratch: Path) -> None:

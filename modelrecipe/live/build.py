@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.masks import LostMasks
 from modelrecipe.errors import BuildError, ShapeError
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
@@ -19,6 +18,9 @@ from modelrecipe.live.construct import make, reason
 from modelrecipe.live.private import sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.live.state import fill
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
 
 TensorKey = tuple[str, int, int]
 

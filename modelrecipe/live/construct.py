@@ -6,13 +6,16 @@ import copy
 import importlib
 import inspect
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import BuildError
-from modelrecipe.graph import Layer
 from modelrecipe.live.legacy import modernised
 from modelrecipe.live.session import import_keras
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from modelrecipe.graph import Layer
 
 
 def make(layer: Layer, path: str, *, is_safe: bool) -> Any:

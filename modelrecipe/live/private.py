@@ -5,9 +5,12 @@ from __future__ import annotations
 import collections
 import contextlib
 import importlib
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from modelrecipe.live.session import import_keras
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def sharing_scope() -> contextlib.AbstractContextManager[object]:

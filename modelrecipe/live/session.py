@@ -83,7 +83,7 @@ def run_imports(modules: Sequence[str], folder: Path) -> None:
         for name in modules:
             importlib.import_module(name)
     except ImportError as error:
-        raise LanguageError(f"the module '{error.name or name}' cannot be imported: {error}", key="imports") from error
+        raise LanguageError(f"the module '{error.name}' cannot be imported: {error}", key="imports") from error
     finally:
         sys.path.remove(str(folder.resolve()))
 

@@ -7,19 +7,22 @@ file, in which a holder model gives each of them a group of its own. No private 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from modelrecipe import catalog
 from modelrecipe.errors import BuildError
 from modelrecipe.live.session import import_keras
 from modelrecipe.weights import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 
 def fill(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
@@ -58,7 +61,7 @@ def _own_number(tensor: Tensor) -> str | None:
 def _fill_own(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
     current: dict[str, Any] = {}
     layer.save_own_variables(current)
-    store = {key: value for key, value in current.items()}
+    store = dict(current.items())
     for tensor in tensors:
         number = _own_number(tensor) or ""
         if number not in store:
@@ -91,12 +94,13 @@ def _fill_through_file(layer: Any, tensors: Sequence[Tensor], path: str) -> None
         with h5py.File(file, "r+") as opened:
             for tensor in tensors:
                 name = f"{_GROUP}0/{tensor.slot}"
-                if name not in opened:
+                place = opened.get(name)
+                if not isinstance(place, h5py.Dataset):
                     raise BuildError(
                         f"'{path}' has no variable at '{tensor.slot}', where the file holds '{tensor.name}'"
                     )
-                _check_shape(path, tensor, opened[name].shape)
-                opened[name][...] = _as_stored(tensor.read())
+                _check_shape(path, tensor, place.shape)
+                place[...] = _as_stored(tensor.read())
         holder.load_weights(file)
 
 
@@ -169,19 +173,21 @@ def _state(layer: Any) -> Iterable[tuple[str, NDArray[np.generic], str, bool]]:
         file = Path(folder) / "state.weights.h5"
         _hold([layer]).save_weights(file)
         with h5py.File(file) as opened:
-            datasets: dict[str, NDArray[np.generic]] = {}
-            _visit(opened[f"{_GROUP}0"], "", lambda name, values: datasets.__setitem__(name, values))
+            datasets = dict(_datasets(opened[f"{_GROUP}0"], ""))
         for slot, values in datasets.items():
             yield slot, values, slot.replace("vars/", ""), "seed_generator" not in slot
 
 
-def _visit(group: h5py.Group, prefix: str, visit: Callable[[str, NDArray[np.generic]], None]) -> None:
+def _datasets(group: object, prefix: str) -> Iterator[tuple[str, NDArray[np.generic]]]:
+    """Every dataset below a group, under its path."""
+    if not isinstance(group, h5py.Group):
+        return
     for key, item in group.items():
-        if isinstance(item, h5py.Group):
-            _visit(item, f"{prefix}{key}/", visit)
-        else:
+        if isinstance(item, h5py.Dataset):
             values = item[()]
-            visit(prefix + key, _bfloat16(values) if item.attrs.get("dtype") == "bfloat16" else values)
+            yield prefix + key, _bfloat16(values) if item.attrs.get("dtype") == "bfloat16" else values
+        else:
+            yield from _datasets(item, f"{prefix}{key}/")
 
 
 def _bfloat16(values: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -90,7 +90,7 @@ def _flags(facts: LayerFacts) -> Iterator[str]:
     if facts.is_frozen:
         yield "frozen"
     if facts.calls > 1:
-        yield f"shared ×{facts.calls}"  # noqa: RUF001 - times
+        yield f"shared ×{facts.calls}"
     if facts.first_path is not None:
         yield f"same as {facts.first_path}"
     if facts.dtype not in (None, "float32"):

@@ -21,6 +21,14 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _LARGEST = 2**64 - 1
 _MOST_DIGITS = len(str(_LARGEST))
+_KINDS: dict[type, str] = {
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    dict: "a mapping",
+    list: "a list",
+}
 
 
 def resolve(text: str) -> str | int | float | bool | None:
@@ -55,8 +63,7 @@ def _integer(text: str, base: int) -> int:
 
 def name_of_kind(value: object) -> str:
     """What a value is, in the words of the messages: `a number`, `a list`."""
-    kinds = {bool: "a boolean", int: "a number", float: "a number", str: "text", dict: "a mapping", list: "a list"}
-    return kinds.get(type(value), "empty")
+    return _KINDS.get(type(value), "empty")
 
 
 def quoted(text: str, most: int = 40) -> str:

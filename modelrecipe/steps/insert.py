@@ -14,7 +14,7 @@ from modelrecipe.edit.succession import fresh_tensors
 from modelrecipe.edit.surgery import check_all_copies, edit_graphs, graph_of, named, new_key, refuse_opaque
 from modelrecipe.errors import EditError, LanguageError, RecipeError
 from modelrecipe.fields import Doc
-from modelrecipe.graph import Graph, Layer, Located
+from modelrecipe.graph import Layer, Located
 from modelrecipe.layer_spec import LayerSpec
 from modelrecipe.selector import Selector
 from modelrecipe.step import STRUCTURE, Bench, Change, Step, Touch
@@ -75,7 +75,7 @@ class Insert(Step):
             for located in chosen
         }
         try:
-            edited = edit_graphs(checkpoint, insertions, _insert_after if side == "after" else _insert_before)
+            edited = edit_graphs(checkpoint, insertions, insert_after if side == "after" else insert_before)
         except EditError as error:
             error.at = error.at or (side,)
             raise
@@ -132,11 +132,3 @@ class _Maker:
             chain.append(spec.make(name=name, key=key, old=dtype))
         self.made.extend(chain)
         return chain
-
-
-def _insert_after(graph: Graph, insertions: dict[str, Insertion]) -> Graph:
-    return insert_after(graph, insertions)
-
-
-def _insert_before(graph: Graph, insertions: dict[str, Insertion]) -> Graph:
-    return insert_before(graph, insertions)

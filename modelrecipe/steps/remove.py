@@ -10,7 +10,6 @@ from modelrecipe.edit.rewire import remove_layers
 from modelrecipe.edit.surgery import check_all_copies, drop_unreachable, edit_graphs, outermost, refuse_opaque
 from modelrecipe.errors import EditError
 from modelrecipe.fields import Doc
-from modelrecipe.graph import Graph
 from modelrecipe.selector import Selector
 from modelrecipe.step import STRUCTURE, Bench, Change, Step, Touch
 
@@ -38,7 +37,7 @@ class Remove(Step):
         chosen = outermost(bench.select(checkpoint, self.layers))
         check_all_copies(checkpoint, chosen)
         try:
-            edited = edit_graphs(checkpoint, {located.path: None for located in chosen}, _remove)
+            edited = edit_graphs(checkpoint, {located.path: None for located in chosen}, remove_layers)
         except EditError as error:
             error.at = error.at or ("layers",)
             raise
@@ -51,7 +50,3 @@ class Remove(Step):
             what = f"{before[path].layer.kind_name} dropped: no output needs it any more"
             bench.record(Change(kind="-", layer=path, key=before[path].layer.key, what=what))
         return edited
-
-
-def _remove(graph: Graph, names: dict[str, None]) -> Graph:
-    return remove_layers(graph, list(names))

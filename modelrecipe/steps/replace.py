@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.rewire import Replacement, replace_layers
-from modelrecipe.edit.succession import Succession, succeed
+from modelrecipe.edit.succession import Succession, Wanted, succeed
 from modelrecipe.edit.surgery import (
     check_all_copies,
     edit_graphs,
@@ -21,7 +21,7 @@ from modelrecipe.edit.surgery import (
 )
 from modelrecipe.errors import EditError, RecipeError
 from modelrecipe.fields import Doc, Rule
-from modelrecipe.graph import Graph, Layer, Located
+from modelrecipe.graph import Layer, Located
 from modelrecipe.layer_spec import Inherit, LayerSpec
 from modelrecipe.selector import Selector
 from modelrecipe.step import STRUCTURE, Bench, Change, Step, Touch
@@ -75,7 +75,7 @@ class Replace(Step):
             successions[located.path] = made[key]
         replacements = {path: Replacement(chain=item.chain, calls=self._calls()) for path, item in successions.items()}
         try:
-            edited = edit_graphs(checkpoint, replacements, _replace)
+            edited = edit_graphs(checkpoint, replacements, replace_layers)
         except EditError as error:
             error.at = error.at or ("with",)
             raise
@@ -108,7 +108,7 @@ class Replace(Step):
             except EditError as error:
                 error.at = ("with", *((number,) if len(specs) > 1 else ()), *error.at)
                 raise
-        wanted = [spec.weights or (self.weights if len(specs) == 1 else None) for spec in specs]
+        wanted: list[Wanted] = [spec.weights or (self.weights if len(specs) == 1 else None) for spec in specs]
         if self.weights is not None and len(specs) > 1:
             raise EditError(
                 "a chain has several layers that could have the weights",
@@ -120,10 +120,6 @@ class Replace(Step):
     def _name(self, spec: LayerSpec, old: Layer, *, is_last: bool) -> str:
         stays = is_last and self.calls == "all"
         return named(spec, old.name) if spec.name or not stays else old.name
-
-
-def _replace(graph: Graph, replacements: dict[str, Replacement]) -> Graph:
-    return replace_layers(graph, replacements)
 
 
 def _dtype_only(layer: Layer) -> Layer:
