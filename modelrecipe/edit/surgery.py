@@ -6,10 +6,10 @@ identity of new layers, layers that stand in two graphs, what an opaque model re
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from modelrecipe.catalog.variables import snake_case
 from modelrecipe.edit.rewire import unreachable
 from modelrecipe.errors import EditError
 from modelrecipe.graph import Graph, Layer, Located, update_graph, walk
@@ -123,12 +123,6 @@ def leaves_of(located: Sequence[Located]) -> dict[str, Located]:
                 found[path] = Located(path=path, layer=inner.layer, parents=(*item.parents, *inner.parents))
     return found
 
-
-def snake_case(name: str) -> str:
-    """A class name as Keras makes layer names of it: `BatchNormalization` gives `batch_normalization`."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def map_graphs(
