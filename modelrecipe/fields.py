@@ -8,6 +8,7 @@ a bare scalar may stand for it. Reading trusts that the data fit the schema: `sc
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -56,7 +57,7 @@ def fields_of(cls: type) -> tuple[Field, ...]:
 
     A trailing underscore of an attribute is not part of the key: `from_` is written `from`.
     """
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints_of(cls)
     found: list[Field] = []
     for item in dataclasses.fields(cls):
         hint = hints[item.name]
@@ -73,6 +74,17 @@ def fields_of(cls: type) -> tuple[Field, ...]:
             )
         )
     return tuple(found)
+
+
+def _hints_of(cls: type) -> dict[str, Any]:
+    """The types of the fields alone: what stands beside them, as a `ClassVar`, may be known to type checkers only."""
+    wanted = {item.name for item in dataclasses.fields(cls)}
+    hints: dict[str, Any] = {}
+    for part in reversed(cls.__mro__):
+        own = {name: hint for name, hint in vars(part).get("__annotations__", {}).items() if name in wanted}
+        scope = vars(sys.modules[part.__module__])
+        hints |= typing.get_type_hints(types.SimpleNamespace(__annotations__=own), scope, include_extras=True)
+    return hints
 
 
 def _made_default(item: dataclasses.Field[Any]) -> Any:

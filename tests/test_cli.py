@@ -302,6 +302,6 @@ def test_help_imports_neither_numpy_nor_rich_nor_jsonschema(folder: Path):
 
 
 def test_a_reader_that_goes_away_is_no_error(folder: Path):
-    command = f"{sys.executable} -m modelrecipe.cli schema | head -c 10"
+    command = f"{sys.executable} -m modelrecipe schema | head -c 10"
     done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ('{\n  "$sche', "")

@@ -124,7 +124,6 @@ def leaves_of(located: Sequence[Located]) -> dict[str, Located]:
     return found
 
 
-
 def map_graphs(
     checkpoint: Checkpoint, names: Mapping[str, str], edit: Callable[[Graph, Mapping[str, str]], Graph]
 ) -> Checkpoint:
