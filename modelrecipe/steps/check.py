@@ -124,9 +124,12 @@ def _check_layers(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iterator
     selector = step.layers if low else _may_be_empty(step.layers)
     found = bench.select(checkpoint, selector)
     if not low <= len(found) <= high:
-        yield CheckError(f"{step.layers} matches {len(found)} layers, not {step.count}", at=("count",))
+        yield CheckError(
+            f"{step.layers} matches {len(found)} {'layer' if len(found) == 1 else 'layers'}, not {step.count}",
+            at=("count",),
+        )
     else:
-        bench.note(f"{len(found)} layers match {step.layers}")
+        bench.note(f"{len(found)} {'layer matches' if len(found) == 1 else 'layers match'} {step.layers}")
 
 
 def _may_be_empty(selector: Selector) -> Selector:

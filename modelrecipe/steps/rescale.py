@@ -25,8 +25,7 @@ class Rescale(Step):
 
     The product is taken in the weight's own type. Shapes, types and every weight that is not named are unchanged;
     without `weights`, all trainable weights of the layers are meant, that is no moving statistics. A shared layer is
-    rescaled once. Scaling one layer's weights down before fine-tuning keeps it near its start (weight decay towards 0
-    in one step; see `docs/recipes.md`).
+    rescaled once.
 
     Example:
         - rescale: {layers: {type: Dense}, weights: kernel, factor: 0.5}
