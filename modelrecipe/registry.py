@@ -20,13 +20,19 @@ def steps() -> Mapping[str, type[Step]]:
     """Every step by its word, the built-in ones first, in the order in which recipes tend to use them.
 
     Raises:
-        UsageError: an installed package offers a step whose word is taken, or something that is no step.
+        UsageError: an installed package offers a step that cannot be imported, whose word is taken, or that is no step.
     """
     from modelrecipe.steps import BUILT_IN
 
     found: dict[str, type[Step]] = {step.word: step for step in BUILT_IN}
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        step = entry.load()
+        try:
+            step = entry.load()
+        except (ImportError, AttributeError) as error:
+            raise UsageError(
+                f"the step '{entry.name}' of another package cannot be imported: {error}",
+                hint=f"repair or remove the package that offers '{entry.value}'",
+            ) from error
         if not (isinstance(step, type) and issubclass(step, Step)):
             raise UsageError(f"the entry point '{entry.value}' is no step", hint="name a subclass of modelrecipe.Step")
         if step.word in found:
