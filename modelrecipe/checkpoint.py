@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.graph import Layer, Located, walk
+from modelrecipe.keras_config import iter_configs
 from modelrecipe.weights import Tensor, Weights
 
 if TYPE_CHECKING:
@@ -88,5 +89,17 @@ class Checkpoint:
         counted: dict[str, tuple[Tensor, ...]] = {}
         for located in self.layers():
             if located.layer.graph is None and located.is_effectively_trainable:
-                counted[located.layer.key] = tuple(t for t in self.weights.of(located.layer.key) if t.is_trainable)
+                tensors = self.weights.of(located.layer.key)
+                is_frozen_inside = _holds_frozen_layers(located.layer)
+                counted[located.layer.key] = tuple(
+                    tensor
+                    for tensor in tensors
+                    if tensor.is_trainable and not (is_frozen_inside and not tensor.slot.startswith("vars/"))
+                )
         return Weights(counted).total()
+
+
+def _holds_frozen_layers(layer: Layer) -> bool:
+    """Whether the layers that its configuration holds, as a wrapper's does, are all frozen by their own flags."""
+    held = [inner["config"] for inner in iter_configs(dict(layer.config)) if "trainable" in inner["config"]]
+    return bool(held) and not any(config["trainable"] for config in held)

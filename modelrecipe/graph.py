@@ -181,8 +181,14 @@ class Located:
 
     @property
     def is_effectively_trainable(self) -> bool:
-        """Its flag and the flags of every model around it: a frozen parent masks its children."""
-        return all(is_trainable(layer) for layer in (*self.parents, self.layer))
+        """Whether `fit` of a loaded file would change it: its own flag, unless the whole model is frozen.
+
+        Keras goes by the flags of leaf layers. The flag of a nested model hides its layers from that model alone; the
+        flag of the outermost one hides all, but a Sequential model loses it when it is loaded (measured on 3.15).
+        """
+        whole = self.parents[0] if self.parents else self.layer
+        is_sequential = whole.graph is not None and whole.graph.kind == "sequential"
+        return is_trainable(self.layer) and (is_sequential or is_trainable(whole))
 
 
 def iter_refs(structure: Any) -> Iterator[TensorRef]:

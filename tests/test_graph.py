@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import keras
+import numpy as np
 import pytest
 
+from modelrecipe.formats import read_checkpoint
 from modelrecipe.graph import (
     Call,
     Graph,
@@ -17,6 +20,7 @@ from modelrecipe.graph import (
     update_layers,
     walk,
 )
+from tests import zoo
 
 
 def layer(name: str, *sources: str, key: str | None = None, **more: object) -> Layer:
@@ -78,11 +82,31 @@ def test_update_graph_reaches_a_nested_graph(nested: Layer):
     assert [item.path for item in walk(changed)] == ["x", "body", "body/in", "head"]
 
 
-def test_a_frozen_parent_masks_its_children(nested: Layer):
+def test_a_nested_models_flag_does_not_freeze_what_stands_inside(nested: Layer):
     frozen = update_layers(nested, {"body": lambda item: replace(item, config={"trainable": False})})
+    assert locate(frozen, "body/deep").is_effectively_trainable
+    assert not locate(frozen, "body").is_effectively_trainable
+
+
+def test_the_flag_of_the_whole_model_freezes_everything(nested: Layer):
+    frozen = replace(nested, config={"trainable": False})
     assert not locate(frozen, "body/deep").is_effectively_trainable
     assert is_trainable(locate(frozen, "body/deep").layer)
-    assert locate(frozen, "head").is_effectively_trainable
+
+
+def test_a_sequential_model_loses_its_own_flag(nested: Layer):
+    assert nested.graph is not None
+    chain = replace(nested, config={"trainable": False}, graph=replace(nested.graph, kind="sequential"))
+    assert locate(chain, "head").is_effectively_trainable
+
+
+@pytest.mark.parametrize("name", zoo.tagged("frozen"))
+def test_what_trains_is_what_keras_trains_after_loading(name: str, save):
+    path = save(zoo.ZOO[name]())
+    loaded = keras.saving.load_model(path, compile=False)
+    assert read_checkpoint(path).trainable_parameters() == sum(
+        int(np.prod(weight.shape)) for weight in loaded.trainable_weights
+    )
 
 
 def test_refs_are_numbered_as_keras_numbers_them_whatever_the_order_of_the_keys():

@@ -1,7 +1,6 @@
 """Trainable flags: which layers carry one, how each gets the state that a recipe wants, and what Keras would lose.
 
-A flag is set on leaf layers, because a frozen model masks what stands inside it and Keras ignores a flag that is raised
-where it is raised already.
+A flag is set on leaf layers: they are what Keras goes by, and it ignores a flag of a model that is raised already.
 """
 
 from __future__ import annotations
@@ -48,6 +47,9 @@ def change_flags(
     """
     leaves = leaves_of(chosen)
     flags: dict[str, bool] = {}
+    places: dict[str, list[str]] = {}
+    for located in checkpoint.layers():
+        places.setdefault(located.layer.key, []).append(located.path)
     for path, located in leaves.items():
         layer = located.layer
         tensors = checkpoint.weights.of(layer.key)
@@ -58,6 +60,8 @@ def change_flags(
         flags[path] = wanted
         if located.is_effectively_trainable is not wanted or _flagged(layer.config, wanted) != layer.config:
             what = "trains again" if wanted else "frozen"
+            elsewhere = [other for other in places[layer.key] if other not in leaves]
+            what += f", and so at '{elsewhere[0]}', which is the same layer" if elsewhere else ""
             bench.record(Change(kind="~", layer=path, key=layer.key, what=what, flag=True))
     return set_flags(checkpoint, flags)
 
@@ -100,8 +104,8 @@ def _forgetful_class(layer: Layer, tensors: Sequence[Tensor]) -> str | None:
 def set_flags(checkpoint: Checkpoint, flags: Mapping[str, bool]) -> Checkpoint:
     """Set the trainable flag of leaf layers, so that each has the wanted effective state.
 
-    A frozen model around a layer masks it (keras, `Layer.trainable`): when a layer inside is to train, the model's own
-    flag is raised and what else stands inside it is frozen leaf by leaf, so that nothing but the wanted layers changes.
+    A frozen model hides its layers from its own `fit` (keras, `Layer.trainable_variables`): when a layer inside is to
+    train, the flags of the models around it are raised, and what was frozen by them stays so, leaf by leaf.
 
     Args:
         checkpoint: the model.

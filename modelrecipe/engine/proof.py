@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modelrecipe.engine.same_architecture import differences
 from modelrecipe.errors import ProofError
 from modelrecipe.graph import Layer, Located, walk
 from modelrecipe.outcome import Proof
@@ -56,6 +57,7 @@ def prove(
     counts["removed"] = sum(len(source.weights.of(key)) for key in set(source.weights) - kept)
     found += _lost_layers(source, kept, replaced)
     found += _changed_flags(source, edited, written, changes)
+    found += differences(edited, written)
     if found:
         raise ProofError(
             f"{len(found)} things differ that no step named: " + "; ".join(found[:3]),

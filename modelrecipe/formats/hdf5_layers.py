@@ -153,7 +153,7 @@ def _by_order(nested: Layer, leaves: Sequence[Located], items: Sequence[Recorded
     """Every assignment that the order allows; Keras versions differ in whose flag makes a weight trainable."""
     flags: tuple[Callable[[Located], bool], ...] = (
         lambda located: is_trainable(nested) and is_trainable(located.layer),
-        lambda located: located.is_effectively_trainable,
+        _was_listed_as_trainable,
         lambda located: is_trainable(located.layer),
     )
     known = [(located, _variables(located.layer)) for located in leaves]
@@ -205,3 +205,8 @@ def _owner(item: Recorded, keys: Mapping[str, str]) -> str | None:
     ends = {name: start + len(name) for name in keys if (start := scope.rfind(f"/{name}/")) >= 0}
     best = max(ends, key=lambda name: (ends[name], len(name)), default=None)
     return None if best is None else keys[best]
+
+
+def _was_listed_as_trainable(located: Located) -> bool:
+    """When the file was written, a frozen model around a layer made all its weights non-trainable."""
+    return all(is_trainable(layer) for layer in (*located.parents, located.layer))
