@@ -18,29 +18,34 @@ from modelrecipe.errors import FileError, nearest_names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MODEL_BEGINNINGS = (b"PK\x03\x04", b"\x89HDF")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LONGEST_END = 60
 """Characters of the target's name that a temporary name ends with; file systems limit names to 255 bytes."""
 
 
 @contextmanager
-def atomic_output(path: Path) -> Iterator[Path]:
+def atomic_output(path: Path, *, may_replace: bool = True) -> Iterator[Path]:
     """Write to the path it yields; `path` appears, whole and on disk, when the block ends without an error.
 
     The temporary file stands beside `path` under a hidden name that ends like the target's. Where folders are missing
     it stands in the nearest existing one, so that a failed run leaves none behind. A link is followed: the file that
     it points to is replaced. Whatever ends the block early, an interrupt included, the target stays as it was.
 
+    Args:
+        path: the target.
+        may_replace: whether a file that stands there in the end, from another run perhaps, gives way.
+
     Raises:
-        FileError: the target is a folder, a parent of it is a file, it may not be written, the disk is full, or the
-            block wrote nothing.
+        FileError: the target is a folder, a parent of it is a file, it may not be written or replaced, the disk is
+            full, or the block wrote nothing.
     """
     target = _real(path)
     temporary = _nearest_folder(target) / f".{secrets.token_hex(4)}-{target.name[-_LONGEST_END:]}"
     try:
         _create(temporary)
         yield temporary
-        _publish(temporary, target)
+        _publish(temporary, target, may_replace=may_replace)
     except OSError as error:
         if error.errno in _NO_SPACE or _concerns(error, temporary, target):
             raise cannot_write(path, error) from error
@@ -80,19 +85,36 @@ def _create(temporary: Path) -> None:
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
 
-def _publish(temporary: Path, target: Path) -> None:
+def _publish(temporary: Path, target: Path, *, may_replace: bool) -> None:
     if not temporary.exists() or temporary.stat().st_size == 0:
         raise FileError(f"nothing was written to '{target}'")
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary.replace(target)
+    if may_replace:
+        temporary.replace(target)
+    else:
+        _publish_new(temporary, target)
     if os.name == "posix":
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _publish_new(temporary: Path, target: Path) -> None:
+    """Give the file its name only if no other file has it, which a link does in one move."""
+    hint = "look at it, then run again"
+    exists = FileError(f"'{target}' exists by now: something else wrote it meanwhile", hint=hint)
+    try:
+        os.link(temporary, target)
+    except FileExistsError as error:
+        raise exists from error
+    except OSError:  # a file system without links
+        if target.exists():
+            raise exists from None
+        temporary.replace(target)
 
 
 def _concerns(error: OSError, *paths: Path) -> bool:
@@ -116,6 +138,9 @@ def read_text(path: Path, limit: int) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
+        if content.startswith(_MODEL_BEGINNINGS):
+            hint = f"'modelrecipe init {path}' makes a recipe for it"
+            raise FileError(f"'{path}' is a model file, not a text", hint=hint) from error
         raise FileError(f"'{path}' is not UTF-8: byte {error.start} is 0x{content[error.start]:02x}") from error
 
 

@@ -181,3 +181,33 @@ def test_text_that_is_not_utf8_names_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_bytes(b"name: gr\xf6sse")
     assert refusal_of_text(path) == f"'{path}' is not UTF-8: byte 8 is 0xf6"
+
+
+def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path):
+    target = tmp_path / "o.keras"
+
+    def write_while_another_does() -> None:
+        with atomic_output(target, may_replace=False) as temporary:
+            temporary.write_text("mine")
+            target.write_text("theirs")
+
+    with pytest.raises(FileError, match=r"exists by now: something else wrote it meanwhile; look at it, then run again$"):
+        write_while_another_does()
+    assert target.read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["o.keras"]
+
+
+def test_a_new_file_appears_when_nothing_may_be_replaced(tmp_path):
+    target = tmp_path / "o.keras"
+    with atomic_output(target, may_replace=False) as temporary:
+        temporary.write_text("mine")
+    assert target.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["o.keras"]
+
+
+def test_a_model_in_the_place_of_a_text_is_named_as_such(tmp_path):
+    path = tmp_path / "m.keras"
+    path.write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(FileError) as refused:
+        read_text(path, 100)
+    assert str(refused.value) == f"'{path}' is a model file, not a text; 'modelrecipe init {path}' makes a recipe for it"

@@ -44,6 +44,10 @@ class Verb(click.Command):
         except Exception as error:  # the roof: whatever else escapes is told in one line
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # the reader of a pipe went away; click ends quietly
+            if isinstance(error, OSError) and error.strerror:
+                named = f"'{error.filename}': " if error.filename else ""
+                click.echo(f"{named}{error.strerror.lower()}", err=True)
+                ctx.exit(1)
             _tell_internal(error)
             ctx.exit(1)
 
