@@ -233,6 +233,8 @@ def _walk(model: Layer, parents: tuple[Layer, ...], prefix: str) -> Iterator[Loc
     if model.graph is None:
         return
     for layer in model.graph.layers:
+        if layer.is_input and model.graph.implicit_input:
+            continue  # no file lists it, so nothing about it could be kept
         path = prefix + layer.name
         yield Located(path=path, layer=layer, parents=parents)
         yield from _walk(layer, (*parents, layer), f"{path}/")

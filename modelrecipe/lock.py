@@ -6,25 +6,26 @@ Text for version control: sorted, one entry per line, relative paths, and no dat
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe.engine.digest import TensorDigests, content_digest
-from modelrecipe.errors import LockError
+from modelrecipe.engine.digest import content_digest
+from modelrecipe.errors import FileError, LockError
 from modelrecipe.files import atomic_output, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from modelrecipe.checkpoint import Checkpoint
-    from modelrecipe.engine.bench import WorkBench
-    from modelrecipe.outcome import StepOutcome
+    from modelrecipe.engine.digest import TensorDigests
+    from modelrecipe.engine.execution import Execution, Milestone
     from modelrecipe.recipe import Recipe
 
 LOCK_VERSION = 1
 _PACKAGES = ("keras", "modelrecipe", "numpy", "tensorflow")
+_PARTS = {"inputs": dict, "matched": list, "recipe": dict, "versions": dict}
 _LIMIT = 64 * 2**20
 
 
@@ -33,67 +34,94 @@ def lock_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.lock.json")
 
 
-def write_locks(recipe: Recipe, bench: WorkBench, steps: Sequence[StepOutcome]) -> list[Path]:
-    """Write the lock of every output that the run wrote."""
-    written: list[Path] = []
-    for item in bench.written:
-        output = item.output
-        content = {
-            "lock": LOCK_VERSION,
-            **_made_of(recipe, bench.inputs, steps, bench.digests),
-            "output": {"format": output.format, "path": output.path, **(asdict(item.content) if item.content else {})},
-        }
-        path = lock_path(item.target)
-        with atomic_output(path) as temporary:
-            temporary.write_text(
-                json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
-        written.append(path)
-    return written
+def versions() -> dict[str, str | None]:
+    """The versions that an output depends on; None for a package that is not installed.
+
+    A package may come from a distribution of another name (`tensorflow-cpu`), or from a folder without any.
+    """
+    return {package: _version(package) for package in _PACKAGES}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        pass
+    for distribution in packages_distributions().get(package, ()):
+        return version(distribution)
+    found = getattr(sys.modules.get(package), "__version__", None)
+    return str(found) if found is not None else None
+
+
+def write_lock(
+    recipe: Recipe, milestone: Milestone, digests: TensorDigests, versions: Mapping[str, str | None]
+) -> Path:
+    """Write the lock of one output, and say where it stands.
+
+    Args:
+        recipe: the recipe.
+        milestone: the output with what led to it.
+        digests: knows the digests that were computed before.
+        versions: those that the run began with.
+    """
+    written = milestone.written
+    output = {
+        "format": written.output.format,
+        "path": written.name,
+        **(asdict(written.content) if written.content else {}),
+    }
+    content = {"lock": LOCK_VERSION, **_made_of(recipe, milestone, digests, versions), "output": output}
+    path = lock_path(written.target)
+    with atomic_output(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
 
 
 def _made_of(
-    recipe: Recipe, inputs: Mapping[str, Checkpoint], steps: Sequence[StepOutcome], digests: TensorDigests
+    recipe: Recipe, milestone: Milestone, digests: TensorDigests, versions: Mapping[str, str | None]
 ) -> dict[str, Any]:
+    inputs = milestone.inputs
     return {
-        "inputs": {path: _digests(checkpoint, digests) for path, checkpoint in inputs.items()},
-        "matched": [{"matched": list(step.matched), "step": f"{step.number} {step.word}"} for step in steps],
+        "inputs": {name: asdict(content_digest(inputs[name], digests)) for name in inputs},
+        "matched": [{"matched": list(step.matched), "step": f"{step.number} {step.word}"} for step in milestone.steps],
         "recipe": recipe.resolved(),
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": dict(versions),
     }
 
 
-def _digests(checkpoint: Checkpoint, digests: TensorDigests) -> dict[str, str]:
-    return asdict(content_digest(checkpoint, digests))
-
-
-def expectations(recipe: Recipe, tried: WorkBench, steps: Sequence[StepOutcome]) -> dict[str, dict[str, str]]:
+def expectations(recipe: Recipe, trial: Execution, versions: Mapping[str, str | None]) -> dict[str, dict[str, str]]:
     """What the locks of a recipe's outputs demand of a run; refuses when what it begins with has drifted.
 
     Args:
         recipe: the recipe as it is now.
-        tried: the bench on which it was tried without writing.
-        steps: what the trial matched.
+        trial: a pass that wrote nothing; its bench is still open.
+        versions: those that the run begins with.
 
     Returns:
-        For every output, as the recipe names it, the digests that it must have.
+        For the name of every output, the digests that it must have.
 
     Raises:
-        LockError: a lock is missing or damaged, or the recipe, an input, a match or a version differs; names all.
+        LockError: the trial did not come to every output, a lock is missing or damaged, or the recipe, an input, a
+            match or a version differs; names all.
     """
+    unknown = [step.target for step in trial.outcomes if step.is_unknown and step.word == "save"]
+    if unknown:
+        raise LockError(
+            f"the lock of '{unknown[0]}' cannot be compared: the trial ended before it", hint="run without --locked"
+        )
     demanded: dict[str, dict[str, str]] = {}
-    for item in tried.written:
-        output = item.output
-        found = _read(output.path, item.target, recipe.folder / output.path)
-        now = json.loads(json.dumps(_made_of(recipe, tried.inputs, steps, tried.digests)))
+    for milestone in trial.milestones:
+        written = milestone.written
+        found = _read(written.output.path, written.target, recipe.folder / written.name)
+        now = json.loads(json.dumps(_made_of(recipe, milestone, trial.bench.digests, versions)))
         drifted = [line for key in sorted(now) for line in _differences(found.get(key), now[key], key)]
         if drifted:
             shown = "; ".join(drifted[:5]) + (f"; and {len(drifted) - 5} more" if len(drifted) > 5 else "")
             raise LockError(
-                f"the lock of '{output.path}' does not fit any more: {shown}",
+                f"the lock of '{written.output.path}' does not fit any more: {shown}",
                 hint="run without --locked to make a new lock, or restore what changed",
             )
-        demanded[output.path] = found["output"]
+        demanded[written.name] = found["output"]
     return demanded
 
 
@@ -101,14 +129,31 @@ def _read(shown: str, *places: Path) -> dict[str, Any]:
     for place in places:
         path = lock_path(place)
         if path.exists():
-            try:
-                found = json.loads(read_text(path, _LIMIT))
-            except json.JSONDecodeError as error:
-                raise LockError(f"the lock '{path.name}' is no JSON: {error}", hint="make a new one") from error
-            if not isinstance(found, dict) or found.get("lock") != LOCK_VERSION or "output" not in found:
-                raise LockError(f"the lock '{path.name}' is not of version {LOCK_VERSION}", hint="make a new one")
-            return found
+            return _sound(_parsed(path), path)
     raise LockError(f"'{shown}' has no lock '{lock_path(Path(shown)).name}'", hint="run once without --locked")
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return json.loads(read_text(path, _LIMIT))
+    except FileError as error:
+        raise LockError(f"the lock '{path.name}' cannot be read: {error.message}", hint="make a new one") from error
+    except (ValueError, RecursionError) as error:
+        raise LockError(f"the lock '{path.name}' is no JSON: {error}", hint="make a new one") from error
+
+
+def _sound(found: Any, path: Path) -> dict[str, Any]:
+    """A lock as it was written, as far as its parts are what they should be; their content is compared later."""
+    if not isinstance(found, dict) or found.get("lock") != LOCK_VERSION:
+        raise LockError(f"the lock '{path.name}' is not of version {LOCK_VERSION}", hint="make a new one")
+    output = found.get("output")
+    digests = [output.get(part) for part in ("architecture", "weights")] if isinstance(output, dict) else [None]
+    damaged = [name for name, kind in _PARTS.items() if not isinstance(found.get(name), kind)]
+    if not all(isinstance(digest, str) for digest in digests):
+        damaged.append("output")
+    if damaged:
+        raise LockError(f"the lock '{path.name}' is damaged at '{damaged[0]}'", hint="make a new one")
+    return found
 
 
 def _differences(locked: Any, now: Any, at: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from modelrecipe import shapes
-from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, locate, map_refs
+from modelrecipe.graph import Call, Graph, Layer, Located, Shape, TensorRef, iter_refs, locate, map_refs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,10 +88,15 @@ def _is_made_here(graph: Graph, ref: TensorRef) -> bool:
     return ref.index == 0
 
 
-def _recorded(graph: Graph) -> Mapping[TensorKey, Shape]:
+def _recorded(graph: Graph) -> Mapping[tuple[str, int], Mapping[int, Shape]]:
+    """What the file says: for each call (layer, number) the shapes of its outputs by their index."""
     refs = [ref for layer in graph.layers for call in layer.calls for ref in call.refs()]
     refs += list(iter_refs(graph.outputs))
-    return {ref.key: ref.shape for ref in refs if ref.shape is not None}
+    found: dict[tuple[str, int], dict[int, Shape]] = {}
+    for ref in refs:
+        if ref.shape is not None:
+            found.setdefault((ref.layer, ref.call), {})[ref.index] = ref.shape
+    return found
 
 
 def _input_shape(graph: Graph, ref: TensorRef) -> Shape | None:
@@ -103,16 +108,19 @@ def _input_shape(graph: Graph, ref: TensorRef) -> Shape | None:
 
 
 def _call_shapes(
-    layer: Layer, number: int, recorded: Mapping[TensorKey, Shape], found: dict[TensorKey, Shape | None]
+    layer: Layer,
+    number: int,
+    recorded: Mapping[tuple[str, int], Mapping[int, Shape]],
+    found: dict[TensorKey, Shape | None],
 ) -> None:
     call = layer.calls[number]
     inputs = [found.get(ref.key) for ref in call.refs()]
     made_for = [(ref.key, ref.expected or ref.shape) for ref in call.refs()]
     is_as_recorded = all(shape is not None and found.get(key) == shape for key, shape in made_for)
     outputs: list[Shape | None]
-    if is_as_recorded and (layer.name, number, 0) in recorded:
-        keys = [key for key in recorded if key[:2] == (layer.name, number)]
-        found.update({key: recorded[key] for key in keys})
+    given = recorded.get((layer.name, number), {})
+    if is_as_recorded and 0 in given:
+        found.update({(layer.name, number, index): shape for index, shape in given.items()})
         return
     if layer.graph is not None:
         inner = graph_shapes(layer.graph, inputs)
@@ -143,7 +151,11 @@ def _flat(args: Sequence[object]) -> list[object]:
 
 def input_shapes(model: Layer, path: str, call: int = 0) -> list[Shape | None]:
     """The shapes that a layer is called with."""
-    located = locate(model, path)
+    return shapes_into(locate(model, path), call)
+
+
+def shapes_into(located: Located, call: int = 0) -> list[Shape | None]:
+    """Like `input_shapes`, for a layer that was found already."""
     graph = located.parents[-1].graph
     if graph is None or call >= len(located.layer.calls):
         return []
@@ -156,7 +168,8 @@ def output_shapes(model: Layer, path: str) -> list[Shape | None]:
     located = locate(model, path)
     graph = located.parents[-1].graph
     found = {} if graph is None else _cached_shapes(_Same(graph))
-    return [shape for key, shape in sorted(found.items()) if key[:2] == (located.layer.name, 0)]
+    given = {key: shape for key, shape in found.items() if key[:2] == (located.layer.name, 0)}
+    return [given[key] for key in sorted(given)]
 
 
 def end_shapes(graph: Graph, *, of_inputs: bool = False) -> list[Shape | None]:

@@ -16,7 +16,10 @@ from modelrecipe.recipe import Recipe
 from modelrecipe.recipe.imports import import_code, require_permission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.engine.execution import Milestone
 
 
 def run_recipe(
@@ -45,29 +48,21 @@ def run_recipe(
         RecipeError: a step, a check, the proof or the lock refuses; no output of this step or a later one exists.
     """
     begun = time.perf_counter()
-    folder = Path(out) if out is not None else None
-    told = progress or (lambda text: None)
-    tried = WorkBench(
-        folder=recipe.folder, imports=recipe.imports, seed=recipe.seed, out=folder, force=force, is_dry=True
-    )
     require_permission(recipe, allow_code=allow_code)
-    with tried:
-        trial = Execution(recipe, tried)
-        trial.run()
-        if trial.checkpoint is not None:
-            tried.check_fit(trial.checkpoint)
-        if tried.problems:
-            raise tried.problems[0] if len(tried.problems) == 1 else Problems(tried.problems)
-    bench = WorkBench(
-        folder=recipe.folder, seed=recipe.seed, out=folder, force=force, progress=told, opened=tried.opened
-    )
+    versions = lock.versions()
+    options: dict[str, Any] = {"seed": recipe.seed, "out": Path(out) if out is not None else None, "force": force}
+    told = progress or (lambda text: None)
+    opened, expected = _try(recipe, options, told, allow_code=allow_code, versions=versions if locked else None)
+    bench = WorkBench(folder=recipe.folder, **options, progress=told, opened=opened, expected=expected)
+    locks: list[str] = []
+
+    def on_output(milestone: Milestone) -> None:
+        locks.append(str(lock.write_lock(recipe, milestone, bench.digests, versions)))
+
     with bench:
-        if locked:
-            bench.expected = lock.expectations(recipe, tried, trial.outcomes)
         import_code(recipe, allow_code=allow_code)
-        execution = Execution(recipe, bench)
+        execution = Execution(recipe, bench, on_output)
         execution.run()
-        locks = lock.write_locks(recipe, bench, execution.outcomes)
         return Outcome(
             recipe=recipe.name,
             is_plan=False,
@@ -75,9 +70,51 @@ def run_recipe(
             before=execution.before,
             after=totals(execution.checkpoint) if execution.checkpoint is not None else None,
             outputs=tuple(item.output for item in bench.written),
-            locks=tuple(str(path) for path in locks),
+            locks=tuple(locks),
             seconds=time.perf_counter() - begun,
         )
+
+
+def _try(
+    recipe: Recipe,
+    options: dict[str, Any],
+    progress: Callable[[str], None],
+    *,
+    allow_code: bool,
+    versions: Mapping[str, str | None] | None,
+) -> tuple[dict[Path, Checkpoint], Mapping[str, Mapping[str, str]]]:
+    """Try the recipe on documents, and compare with the locks where `versions` are given.
+
+    Locks need every step, so that Keras is started for them where the documents alone do not lead to the end.
+
+    Returns:
+        The files that were read, and the digests that the locks demand.
+    """
+    opened: dict[Path, Checkpoint] = {}
+    for exact in (False, True):
+        tried = WorkBench(
+            folder=recipe.folder,
+            **options,
+            imports=recipe.imports,
+            is_dry=True,
+            exact=exact,
+            progress=progress if exact else lambda text: None,
+            opened=opened,
+        )
+        with tried:
+            if exact:
+                import_code(recipe, allow_code=allow_code)
+            trial = Execution(recipe, tried)
+            trial.run()
+            if trial.checkpoint is not None:
+                tried.check_fit(trial.checkpoint)
+            if tried.problems:
+                raise tried.problems[0] if len(tried.problems) == 1 else Problems(tried.problems)
+            if versions is None:
+                break
+            if exact or not any(step.is_unknown for step in trial.outcomes):
+                return opened, lock.expectations(recipe, trial, versions)
+    return opened, {}
 
 
 def apply(

@@ -87,12 +87,15 @@ class Bench(Protocol):
         """Say something about the whole step, for the report."""
         ...
 
-    def open(self, path: str, format: str | None = None) -> Checkpoint:
-        """Read a model file, named relative to the recipe."""
+    def open(self, path: str, format: str | None = None, *, aside: bool = False) -> Checkpoint:
+        """Read a model file, named relative to the recipe.
+
+        The model is the source that later steps begin with, and that the proof compares with, unless it is put `aside`.
+        """
         ...
 
-    def construct(self, application: Application) -> Checkpoint:
-        """Build an architecture of `keras.applications`."""
+    def construct(self, application: Application, *, aside: bool = False) -> Checkpoint:
+        """Build an architecture of `keras.applications`; see `open` for `aside`."""
         ...
 
     def keep(self, name: str, checkpoint: Checkpoint) -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib.metadata import version
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from modelrecipe import lock
+from modelrecipe.engine.bench import WorkBench
+from modelrecipe.engine.execution import Execution
+from modelrecipe.errors import CheckError, LockError
+from modelrecipe.lock import expectations, versions
 from tests import zoo
-from tests.running import contents, refuse, run, told
+from tests.running import contents, refuse, run, told, write_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,3 +157,103 @@ def test_every_output_has_a_lock(tmp_path: Path):
     zoo.ZOO["chain"]().save(tmp_path / "m.keras")
     run(tmp_path, "load: m.keras", "save: one.keras", "freeze: first", "save: two.weights.h5")
     assert {"one.keras.lock.json", "two.weights.h5.lock.json"} <= set(contents(tmp_path))
+
+
+def test_a_lock_stands_beside_its_output_though_a_later_step_fails(tmp_path: Path):
+    zoo.ZOO["chain"]().save(tmp_path / "m.keras")
+    steps = ("load: m.keras", "save: out.keras", "rescale: {layers: head, factor: 2}")
+    with pytest.raises(CheckError):
+        run(tmp_path, *steps, "check: {same_outputs_as: m.keras}", "save: late.keras")
+    assert sorted(contents(tmp_path)) == ["m.keras", "out.keras", LOCK, "recipe.yaml"]
+    assert [step["step"] for step in read(tmp_path)["matched"]] == ["1 load", "2 save"]
+
+
+def test_inputs_and_outputs_are_named_relative_to_the_recipe(tmp_path: Path):
+    for place in (tmp_path, tmp_path / "sub"):
+        place.mkdir(exist_ok=True)
+        zoo.ZOO["chain"]().save(place / "m.keras")
+    included = "version: 1\nsteps:\n  - check: {same_outputs_as: m.keras}\n  - save: out.keras\n"
+    (tmp_path / "sub" / "included.yaml").write_text(included)
+    steps = ("load: m.keras", "include: sub/included.yaml", "save: out.keras")
+    run(tmp_path, *steps)
+    assert sorted(read(tmp_path)["inputs"]) == ["m.keras", "sub/m.keras"]
+    assert read(tmp_path)["output"]["path"] == "out.keras"
+    assert read(tmp_path / "sub")["output"]["path"] == "sub/out.keras"
+    run(tmp_path, *steps, locked=True, force=True)
+    model = zoo.ZOO["chain"]()
+    model.get_layer("second").name = "other"
+    model.save(tmp_path / "m.keras")
+    assert "inputs.m.keras.architecture was" in refused_with_force(tmp_path, *steps)
+
+
+def refused_with_force(folder: Path, *steps: str) -> str:
+    return told(refuse(folder, *steps, locked=True, force=True))
+
+
+APPLICATION = (
+    "load: {application: {name: MobileNetV2, weights: null, alpha: 0.35, input_shape: [32, 32, 3], include_top: false}}",
+    "save: {path: out.keras, force: true}",
+)
+
+
+def test_an_application_is_compared_with_its_lock(tmp_path: Path):
+    error = refuse(tmp_path, *APPLICATION, locked=True)
+    assert told(error) == "'out.keras' has no lock 'out.keras.lock.json'; run once without --locked"
+    run(tmp_path, *APPLICATION)
+    run(tmp_path, *APPLICATION, locked=True)
+    rewrite(tmp_path, lambda lock: lock["inputs"]["keras.applications.MobileNetV2"].update(weights="0"))
+    said = refused(tmp_path, *APPLICATION, head="")
+    assert said.startswith(f'{OURS}inputs.keras.applications.MobileNetV2.weights was "0", is ')
+
+
+def test_a_trial_that_does_not_come_to_an_output_compares_nothing(tmp_path: Path):
+    recipe = write_recipe(tmp_path, *APPLICATION)
+    with WorkBench(folder=tmp_path, is_dry=True) as bench:
+        trial = Execution(recipe, bench)
+        trial.run()
+        with pytest.raises(LockError) as error:
+            expectations(recipe, trial, versions())
+    assert told(error.value) == (
+        "the lock of 'out.keras' cannot be compared: the trial ended before it; run without --locked"
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("output", None),
+        ("output", []),
+        ("output", {}),
+        ("output", {"architecture": 1, "weights": "0"}),
+        ("matched", 5),
+        ("inputs", []),
+        ("recipe", "text"),
+        ("versions", None),
+    ],
+)
+def test_a_lock_with_a_damaged_part_is_refused(part: str, value: Any, folder: Path):
+    rewrite(folder, lambda lock: lock.update({part: value}))
+    assert refused(folder) == f"the lock 'out.keras.lock.json' is damaged at '{part}'; make a new one"
+
+
+def test_a_lock_that_is_no_text_is_refused(folder: Path):
+    (folder / LOCK).write_bytes(b"\xff\xfe")
+    assert refused(folder).replace(f"{folder}/", "") == (
+        "the lock 'out.keras.lock.json' cannot be read: 'out.keras.lock.json' is not UTF-8: byte 0 is 0xff; make a new one"
+    )
+
+
+def test_a_package_without_a_distribution_of_its_name_has_the_version_of_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(lock, "_PACKAGES", ("yaml", "nowhere_to_be_found", "folder_on_the_path"))
+    on_the_path = ModuleType("folder_on_the_path")
+    on_the_path.__version__ = "1.2"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "folder_on_the_path", on_the_path)
+    assert versions() == {"yaml": version("pyyaml"), "nowhere_to_be_found": None, "folder_on_the_path": "1.2"}
+
+
+def test_a_package_that_is_not_installed_is_locked_as_null(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lock, "_PACKAGES", ("keras", "nowhere_to_be_found"))
+    run(folder, *STEPS)
+    assert read(folder)["versions"]["nowhere_to_be_found"] is None

@@ -210,3 +210,42 @@ def test_apply_takes_the_values_of_variables(tmp_path: Path):
     model = zoo.ZOO["chain"]()
     after = apply(path, model, given={"factor": 0.5})
     assert differences(model, after) == ["~ first/bias", "~ first/kernel"]
+
+
+def test_outputs_are_compared_with_the_file_that_the_run_has_just_written(folder: Path):
+    other = zoo.ZOO["chain"]()
+    other.get_layer("head").bias.assign_add([1.0, 0.0, 0.0])
+    other.save(folder / "out.keras")
+    steps = ("load: m.keras", "save: out.keras", "check: {same_outputs_as: out.keras}")
+    assert write_recipe(folder, *steps).plan(force=True).steps[2].notes == ("outputs are compared in the run",)
+    outcome = run(folder, *steps, force=True)
+    assert outcome.steps[2].notes == ("outputs differ from 'out.keras' by at most 0",)
+    elsewhere = run(folder, *steps, out=folder / "elsewhere")
+    assert elsewhere.steps[2].notes == ("outputs differ from 'out.keras' by at most 0",)
+
+
+APPLICATION = (
+    "load: {application: {name: MobileNetV2, weights: null, alpha: 0.35, input_shape: [32, 32, 3], include_top: false}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("out.keras", "'out.keras' exists; pass --force, or write force: true"),
+        ("folder.keras", "'folder.keras' is a directory; add a file name"),
+        ("out.txt", "the ending of 'out.txt' names no format; end it in .keras, .h5 or .weights.h5, or write format"),
+    ],
+)
+def test_an_output_that_cannot_be_is_found_before_keras_starts(path: str, said: str, tmp_path: Path):
+    (tmp_path / "out.keras").write_bytes(b"mine")
+    (tmp_path / "folder.keras").mkdir()
+    progress: list[str] = []
+    error = refuse(tmp_path, APPLICATION, f"save: {path}", progress=progress.append)
+    assert told(error) == f"4:11: save.path: {said}"
+    assert progress == []
+
+
+def test_two_steps_that_write_one_file_are_found_before_keras_starts(tmp_path: Path):
+    error = refuse(tmp_path, APPLICATION, "save: out.keras", "save: ./out.keras")
+    assert told(error) == "5:11: save.path: two steps write './out.keras'; give each output a name of its own"

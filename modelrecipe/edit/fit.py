@@ -48,7 +48,7 @@ def _call_misfits(
         return
     fed = [(ref.layer, shape) for ref, shape in zip(refs, after, strict=True) if shape is not None]
     full_path = f"{path}/{layer.name}" if path else layer.name
-    culprit = _culprit(checkpoint, path, [name for (name, now), was in zip(fed, before, strict=True) if now != was])
+    changed_names = [name for (name, now), was in zip(fed, before, strict=True) if now != was]
     if _broadcasts(layer) and _pattern(before) != _pattern(after):
         changed = next((name, now, was) for (name, now), was in zip(fed, before, strict=True) if now != was)
         others = ", ".join(f"{shape} of '{name}'" for name, shape in fed if name != changed[0]) or str(changed[1])
@@ -56,7 +56,7 @@ def _call_misfits(
             f"'{changed[0]}' outputs {changed[1]}, but '{full_path}' ({layer.kind_name}) combines it with {others},"
             " and Keras would broadcast it silently",
             hint=f"it was {changed[2]} before; give the new layer an output of that shape",
-            layer=culprit,
+            layer=_culprit(checkpoint, path, changed_names),
         )
         return
     for name, now, was in _wrong_weights(checkpoint, layer, [shape for _, shape in fed]):
@@ -64,7 +64,7 @@ def _call_misfits(
             f"'{fed[0][0]}' outputs {fed[0][1]}, but '{full_path}' ({layer.kind_name}) was built for {before[0]}:"
             f" its {name} is {was} and would have to be {now}",
             hint=f"give what stands before it an output of {before[0]}, or replace '{full_path}' too",
-            layer=culprit,
+            layer=_culprit(checkpoint, path, changed_names),
         )
         return
 

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def without_masks_of(graph: Graph, name: str) -> Graph:
-    """Drop the mask that Keras computed from a layer which goes, so that it is computed anew from what replaces it.
+def without_masks_of(graph: Graph, *names: str) -> Graph:
+    """Drop the masks that Keras computed from layers which go or get another input, so that they are computed anew.
 
     `Embedding(mask_zero=True)` and `Masking` leave bare operations in the graph that read the layer's own input and
     feed nothing but `mask` arguments. Left in place they would mask by the old rule (keras, `compute_mask`).
     """
-    masks = computed_masks(graph, graph.layer(name))
+    sources = set(names)
+    masks = {mask for layer in graph.layers if layer.name in sources for mask in computed_masks(graph, layer)}
+    if not masks:
+        return graph
     layers = [
         replace(item, calls=tuple(_without_mask(call, masks) for call in item.calls)) if item.calls else item
         for item in graph.layers

@@ -6,6 +6,7 @@ decided here and nowhere else. Refusals name the layers and say what to write in
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,15 +51,17 @@ def replace_layers(graph: Graph, replacements: Mapping[str, Replacement]) -> Gra
     """Put chains of new layers in the place of layers; each new layer is called once per replaced call.
 
     Raises:
-        EditError: a name is taken, a call number does not exist, or a tensor argument has no place in the new class.
+        EditError: a name is taken, a call number does not exist, a tensor argument has no place in the new class, or
+            a further output is used that the new class does not give.
     """
-    leaving = [name for name, item in replacements.items() if not _kept_calls(graph.layer(name), item)]
-    _check_names(graph, [layer for item in replacements.values() for layer in item.chain], leaving=leaving)
-    for name in leaving:
-        graph = without_masks_of(graph, name)
+    by_name = {layer.name: layer for layer in graph.layers}
+    leaving = [name for name, item in replacements.items() if not _kept_calls(by_name[name], item)]
+    _check_new(graph, [layer for item in replacements.values() for layer in item.chain], leaving=leaving)
+    _check_outputs(graph, by_name, replacements)
+    graph = without_masks_of(graph, *leaving)
     moved: dict[tuple[str, int], tuple[str, int]] = {}
     for name, item in replacements.items():
-        old = graph.layer(name)
+        old = by_name[name]
         numbers = _chosen_calls(old, item)
         moved.update({(name, number): (item.chain[-1].name, rank) for rank, number in enumerate(numbers)})
         moved.update({(name, number): (name, rank) for rank, number in enumerate(_kept_calls(old, item))})
@@ -105,19 +108,23 @@ def insert_after(graph: Graph, insertions: Mapping[str, Insertion]) -> Graph:
     """Put new layers behind every tensor that the named layers give.
 
     Raises:
-        EditError: a name is taken.
+        EditError: a name is taken, or nothing takes what a layer gives.
     """
     taps = taps_of(graph)
     ends: dict[tuple[str, int, int], TensorRef] = {}
     made: dict[str, list[Layer]] = {}
     for name, item in insertions.items():
         made[name] = []
-        for chain, served in _chains(item, taps.get(name, [])):
+        if name not in taps:
+            raise EditError(
+                f"nothing takes the output of '{name}', so nothing can stand behind it", hint="leave it out"
+            )
+        for chain, served in _chains(item, taps[name]):
             sources = [TensorRef(layer=name, call=call, index=index) for call, index in served]
             made[name] += _wired(chain, sources)
             for number, source in enumerate(sources):
                 ends[source.key] = TensorRef(layer=chain[-1].name, call=number)
-    _check_names(graph, [layer for layers in made.values() for layer in layers], leaving=())
+    _check_new(graph, [layer for layers in made.values() for layer in layers], leaving=())
 
     def rewired(ref: TensorRef) -> TensorRef:
         end = ends.get(ref.key)
@@ -135,8 +142,12 @@ def insert_before(graph: Graph, insertions: Mapping[str, Insertion]) -> Graph:
     """
     made: dict[str, list[Layer]] = {}
     changed: dict[str, Layer] = {}
+    graph = without_masks_of(graph, *insertions)
+    by_name = {layer.name: layer for layer in graph.layers}
     for name, item in insertions.items():
-        old = graph.layer(name)
+        old = by_name.get(name)
+        if old is None:  # an operation of a mask, which went with it
+            continue
         if old.is_input:
             raise EditError(f"nothing can stand before the input '{name}'", hint=f"write after: {name}")
         made[name] = []
@@ -145,16 +156,21 @@ def insert_before(graph: Graph, insertions: Mapping[str, Insertion]) -> Graph:
             made[name] += _wired(chain, [single_input(old, number) for number, _ in served])
             for rank, (number, _) in enumerate(served):
                 end = TensorRef(layer=chain[-1].name, call=rank)
-                calls[number] = replace(calls[number], args=_with_first_tensor(calls[number], end))
+                calls[number] = _with_input(calls[number], single_input(old, number), end)
         changed[name] = replace(old, calls=tuple(calls))
-    _check_names(graph, [layer for layers in made.values() for layer in layers], leaving=())
+    _check_new(graph, [layer for layers in made.values() for layer in layers], leaving=())
     layers = [part for layer in graph.layers for part in (*made.get(layer.name, ()), changed.get(layer.name, layer))]
     return replace(graph, layers=tuple(layers))
 
 
-def _with_first_tensor(call: Call, ref: TensorRef) -> tuple[Any, ...]:
-    old = next(iter_refs(call.args)).key
-    return tuple(map_refs(list(call.args), lambda item: ref if item.key == old else item))
+def _with_input(call: Call, old: TensorRef, new: TensorRef) -> Call:
+    """The call with another tensor for its one input; masks stay."""
+    inputs = {key: value for key, value in call.kwargs.items() if "mask" not in key}
+
+    def put(ref: TensorRef) -> TensorRef:
+        return new if ref.key == old.key else ref
+
+    return replace(call, args=map_refs(call.args, put), kwargs={**call.kwargs, **map_refs(inputs, put)})
 
 
 def remove_layers(graph: Graph, names: Collection[str]) -> Graph:
@@ -165,8 +181,10 @@ def remove_layers(graph: Graph, names: Collection[str]) -> Graph:
     """
     bypass: dict[tuple[str, int, int], TensorRef] = {}
     taps = taps_of(graph)
+    names = dict.fromkeys(names)
+    by_name = {layer.name: layer for layer in graph.layers}
     for name in names:
-        layer = graph.layer(name)
+        layer = by_name[name]
         if layer.is_input:
             raise EditError(f"'{name}' is an input of the model and cannot be removed", hint="remove what follows it")
         if len({index for _, index in taps.get(name, ())}) > 1:
@@ -179,8 +197,7 @@ def remove_layers(graph: Graph, names: Collection[str]) -> Graph:
             ref = replace(bypass[ref.key], expected=expected)
         return ref
 
-    for name in names:
-        graph = without_masks_of(graph, name)
+    graph = without_masks_of(graph, *names)
     layers = tuple(_rewire(layer, rewired) for layer in graph.layers if layer.name not in names)
     return replace(graph, layers=layers, outputs=map_refs(graph.outputs, rewired))
 
@@ -192,10 +209,11 @@ def rename_layers(graph: Graph, names: Mapping[str, str]) -> Graph:
         EditError: two layers would have one name, or Keras would refuse a name.
     """
     after = [names.get(layer.name, layer.name) for layer in graph.layers]
+    counted = Counter(after)
     for name in names.values():
         if not name or "/" in name:
             raise EditError(f"'{name}' cannot be a layer's name", hint="a name is not empty and holds no '/'")
-        if after.count(name) > 1:
+        if counted[name] > 1:
             owners = [
                 old for old, new in zip([layer.name for layer in graph.layers], after, strict=True) if new == name
             ]
@@ -238,21 +256,25 @@ def taps_of(graph: Graph) -> dict[str, list[Tap]]:
 
 
 def single_input(layer: Layer, number: int) -> TensorRef:
-    """The one tensor that a call takes, masks and the like aside.
+    """The one tensor that a call takes, by position or by keyword, masks and the like aside.
 
     Raises:
         EditError: it takes several.
     """
-    refs = list(iter_refs(layer.calls[number].args))
-    other = [key for key, value in layer.calls[number].kwargs.items() if list(iter_refs(value)) and "mask" not in key]
-    if len({ref.key for ref in refs}) != 1 or len(refs) != 1 or other:
-        count = len(refs) + len(other)
+    refs = [*iter_refs(layer.calls[number].args), *iter_refs(list(_tensor_keywords(layer.calls[number]).values()))]
+    if len(refs) != 1:
+        count = len(refs)
         before = ", ".join(sorted({ref.layer for ref in layer.calls[number].refs()}))
         raise EditError(
             f"'{layer.name}' ({layer.kind_name}) takes {count} inputs, so no single tensor goes on in its place",
             hint=f"name one of the layers before it: {before}",
         )
     return refs[0]
+
+
+def _tensor_keywords(call: Call) -> dict[str, Any]:
+    """Keyword arguments that hold tensors, masks aside."""
+    return {key: value for key, value in call.kwargs.items() if "mask" not in key and list(iter_refs(value))}
 
 
 def _chains(item: Insertion, taps: Sequence[Tap]) -> list[tuple[Sequence[Layer], Sequence[Tap]]]:
@@ -280,14 +302,43 @@ def _rewire(layer: Layer, function: Callable[[TensorRef], TensorRef]) -> Layer:
     return replace(layer, calls=tuple(call.map(function) for call in layer.calls)) if layer.calls else layer
 
 
-def _check_names(graph: Graph, chain: Sequence[Layer], leaving: Collection[str]) -> None:
+def _check_new(graph: Graph, chain: Sequence[Layer], leaving: Collection[str]) -> None:
+    """Refuse new layers that the graph cannot hold."""
     taken = {layer.name for layer in graph.layers} - set(leaving)
     for layer in chain:
+        if layer.is_operation and graph.kind == "sequential":
+            raise EditError(
+                f"'{layer.name}' ({layer.kind_name}) cannot stand in a Sequential model, which holds layers only",
+                hint="write a layer class instead of a bare operation",
+            )
         if layer.name in taken:
             raise EditError(
                 f"there is a layer '{layer.name}' already", hint="give the new layer another name; it may hold {name}"
             )
         taken.add(layer.name)
+
+
+def _check_outputs(graph: Graph, by_name: Mapping[str, Layer], replacements: Mapping[str, Replacement]) -> None:
+    """Refuse a class of one output where further outputs of the old layer are used."""
+    taps = taps_of(graph)
+    for name, item in replacements.items():
+        numbers = set(_chosen_calls(by_name[name], item))
+        further = [index for call, index in taps.get(name, ()) if index > 0 and call in numbers]
+        is_single = all(len(list(iter_refs(by_name[name].calls[number].args))) <= 1 for number in numbers)
+        if further and is_single and _gives_one(item.chain[-1]):
+            raise EditError(
+                f"output {further[0]} of '{name}' is used, but the new {item.chain[-1].kind_name} gives one only",
+                hint="replace or remove what takes that output first",
+            )
+
+
+def _gives_one(layer: Layer) -> bool:
+    """Whether the class is known to give a single tensor for a single one, whatever it is called with."""
+    entry = catalog.find(layer.kind_name)
+    if entry is None or entry.is_operation or catalog.variables(layer.kind_name, layer.config) is None:
+        return False
+    can_give_more = {"return_state", "layer", "cell"} & {argument.name for argument in entry.arguments}
+    return not can_give_more and "return_attention_scores" not in entry.call_arguments
 
 
 def _check_calls(layer: Layer, numbers: Sequence[int]) -> None:
@@ -304,6 +355,11 @@ def _adapted(call: Call, old: Layer, new: Layer) -> Call:
     """The old layer's call in the form that the new class takes."""
     entry = catalog.find(new.kind_name)
     args = call.args
+    keywords = _tensor_keywords(call)
+    if new.kind_name != old.kind_name and len(keywords) == 1 and not list(iter_refs(args)):
+        # Classes name their input differently; the first positional argument is the input of all.
+        args = tuple(keywords.values())
+        call = replace(call, kwargs={key: value for key, value in call.kwargs.items() if key not in keywords})
     if new.is_operation != old.is_operation:
         refs = list(iter_refs(args))
         merges = entry is not None and entry.merges

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from modelrecipe import shapes
 from modelrecipe.graph import walk
-from modelrecipe.propagate import input_shapes
+from modelrecipe.propagate import shapes_into
 from modelrecipe.selector import dtype_of
+from modelrecipe.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,16 +24,17 @@ def with_sizes(checkpoint: Checkpoint) -> Checkpoint:
     waiting = {key for key in checkpoint.weights if any(tensor.shape is None for tensor in checkpoint.weights.of(key))}
     if not waiting:
         return checkpoint
-    weights = checkpoint.weights
-    for located in walk(checkpoint.model):
-        if located.layer.key in waiting:
-            weights = weights.having(located.layer.key, _sized(checkpoint, located))
-    return replace(checkpoint, weights=weights)
+    sized = {
+        located.layer.key: _sized(checkpoint, located)
+        for located in walk(checkpoint.model)
+        if located.layer.key in waiting
+    }
+    return replace(checkpoint, weights=Weights({**checkpoint.weights, **sized}))
 
 
 def _sized(checkpoint: Checkpoint, located: Located) -> tuple[Tensor, ...]:
-    known = _variable_shapes(checkpoint, located)
-    dtype = _variable_dtype(dtype_of(located.layer.config) or "float32")
+    known = _variable_shapes(located)
+    dtype = variable_dtype(dtype_of(located.layer.config) or "float32")
     return tuple(
         replace(tensor, shape=tuple(known[tensor.name]), dtype=dtype)
         if tensor.shape is None and tensor.name in known
@@ -41,14 +43,14 @@ def _sized(checkpoint: Checkpoint, located: Located) -> tuple[Tensor, ...]:
     )
 
 
-def _variable_shapes(checkpoint: Checkpoint, located: Located) -> Mapping[str, tuple[int, ...]]:
-    inputs = [shape for shape in input_shapes(checkpoint.model, located.path) if shape is not None]
+def _variable_shapes(located: Located) -> Mapping[str, tuple[int, ...]]:
+    inputs = [shape for shape in shapes_into(located) if shape is not None]
     layer = located.layer
     if not layer.calls or len(inputs) != len(layer.calls[0].refs()):
         return {}
     return shapes.variable_shapes(layer.class_name, layer.config, inputs) or {}
 
 
-def _variable_dtype(policy: str) -> str:
+def variable_dtype(policy: str) -> str:
     """The type of a policy's variables: `mixed_float16` computes in float16 and stores float32."""
     return "float32" if policy.startswith("mixed_") else policy

@@ -55,7 +55,23 @@ def edit_graphs(
     # The deepest first: a model that is itself replaced is edited inside before it goes.
     for parent in sorted(by_graph, key=lambda path: -path.count("/") - bool(path)):
         model = update_graph(model, parent, lambda graph, parent=parent: edit(graph, by_graph[parent]))
-    return replace(checkpoint, model=model, is_restructured=True)
+    edited = replace(checkpoint, model=model, is_restructured=True)
+    _check_identities(edited)
+    return edited
+
+
+def _check_identities(checkpoint: Checkpoint) -> None:
+    """Refuse a graph in which two layers share one identity: Keras would build the first and take it for both.
+
+    Raises:
+        EditError: an edit gave two layers of one graph the same key.
+    """
+    owners: dict[tuple[str, str], str] = {}
+    for located in walk(checkpoint.model):
+        layer = located.layer
+        other = owners.setdefault((located.path.rpartition("/")[0], layer.key), located.path)
+        if layer.key and other != located.path:
+            raise EditError(f"'{other}' and '{located.path}' would be one and the same layer", hint="edit one of them")
 
 
 def check_all_copies(checkpoint: Checkpoint, chosen: Iterable[Located], key: str = "layers") -> None:
@@ -76,12 +92,17 @@ def check_all_copies(checkpoint: Checkpoint, chosen: Iterable[Located], key: str
             )
 
 
-def new_key(checkpoint: Checkpoint, wanted: str) -> str:
-    """An identity that no layer of the model has yet."""
-    taken = {located.layer.key for located in checkpoint.layers()} | set(checkpoint.weights)
+def taken_keys(checkpoint: Checkpoint) -> set[str]:
+    """The identities of all layers, and of all weights."""
+    return {located.layer.key for located in checkpoint.layers()} | set(checkpoint.weights)
+
+
+def new_key(taken: set[str], wanted: str) -> str:
+    """An identity that is not taken yet; it is from now on."""
     key = f"+{wanted}"
     while key in taken:
         key += "'"
+    taken.add(key)
     return key
 
 

@@ -6,6 +6,7 @@ uses the same bench with `is_dry`: nothing is written, no number is read, and Ke
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from modelrecipe import formats, propagate
 from modelrecipe.edit import fit
+from modelrecipe.engine.claim import refuse_place
 from modelrecipe.engine.digest import ContentDigest, TensorDigests, content_digest
 from modelrecipe.engine.old_format import refuse_old_format
 from modelrecipe.engine.output import Written, estimated_memory, estimated_size, format_of
 from modelrecipe.engine.proof import prove
+from modelrecipe.engine.training_config import UNCOMPILED, with_training_config
 from modelrecipe.errors import FileError, LanguageError, LockError, RecipeError
 from modelrecipe.files import atomic_output
 from modelrecipe.formats.same_layout import has_other_flags
@@ -46,11 +49,12 @@ class NeedsKerasError(RecipeError):
 
 @dataclass
 class Record:
-    """What one step matched, did and found."""
+    """What one step matched, did and found, and whether it began with another model."""
 
     matched: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    is_beginning: bool = False
 
 
 @dataclass
@@ -58,7 +62,7 @@ class WorkBench:
     """Implements `Bench`.
 
     Args:
-        folder: what paths of the running step are relative to; the runner sets it.
+        folder: what paths of the running step are relative to; the runner sets it. At first that of the recipe.
         seed: of everything random.
         out: folder that outputs go to instead; None for the recipe's own paths.
         force: whether outputs that exist are replaced.
@@ -69,7 +73,7 @@ class WorkBench:
         is_safe: whether Python code in a configuration is refused.
         opened: files that were read already; a run takes over those of its trial.
         imports: modules that the recipe names, which may register any class.
-        expected: digests that outputs must have, from their locks.
+        expected: digests that outputs must have, from their locks, by the outputs' names.
     """
 
     folder: Path
@@ -89,12 +93,16 @@ class WorkBench:
     all_changes: list[Change] = field(default_factory=list)
     source: Checkpoint | None = None
     inputs: dict[str, Checkpoint] = field(default_factory=dict)
+    claimed: list[Path] = field(default_factory=list)
     kept: dict[str, Checkpoint] = field(default_factory=dict)
     written: list[Written] = field(default_factory=list)
     digests: TensorDigests = field(default_factory=TensorDigests)
     problems: list[RecipeError] = field(default_factory=list)
     _stack: ExitStack = field(default_factory=ExitStack)
     _workshop: Workshop | None = None
+
+    def __post_init__(self) -> None:
+        self.root = self.folder
 
     def __enter__(self) -> WorkBench:
         return self
@@ -123,14 +131,23 @@ class WorkBench:
         """See `Bench.note`."""
         self.record_of_step.notes.append(text)
 
-    def open(self, path: str, format: str | None = None) -> Checkpoint:
-        """See `Bench.open`."""
-        if self.given is not None:
-            return self.given
+    def open(self, path: str, format: str | None = None, *, aside: bool = False) -> Checkpoint:
+        """See `Bench.open`.
+
+        Raises:
+            LanguageError: an earlier step writes that file; a plan could not know what it will hold.
+        """
+        if self.given is not None and not aside:
+            return self._begin(self.given)
+        if self._own_output(path) is not None:
+            raise LanguageError(
+                f"'{path}' is written by an earlier step, so this recipe cannot load it",
+                hint="load it in a recipe of its own",
+                at=("path",),
+            )
         self.progress(f"reading {path}")
-        opened = self._read(path, format)
-        self.inputs[path] = opened
-        return self._begin(opened)
+        opened = self.inputs[self._name(path)] = self._read(path, format)
+        return opened if aside else self._begin(opened)
 
     def _read(self, path: str, format: str | None) -> Checkpoint:
         file = self.folder / path
@@ -142,23 +159,35 @@ class WorkBench:
                 raise
         return self.opened[file]
 
+    def _name(self, path: str) -> str:
+        """A file relative to the recipe: a path of an included recipe is relative to another folder."""
+        return Path(os.path.relpath(self.folder / path, self.root)).as_posix()
+
+    def _own_output(self, path: str) -> Written | None:
+        """The output of an earlier step that a path names, wherever it was written to."""
+        name, file = self._name(path), (self.folder / path).resolve()
+        return next((item for item in self.written if item.name == name or item.target.resolve() == file), None)
+
     def _begin(self, opened: Checkpoint) -> Checkpoint:
-        if self.source is None:
-            self.source = opened
+        """What was done to the model before does not excuse anything in this one."""
+        self.source = opened
+        self.all_changes = []
+        self.record_of_step.is_beginning = True
         return opened
 
-    def construct(self, application: Application) -> Checkpoint:
+    def construct(self, application: Application, *, aside: bool = False) -> Checkpoint:
         """See `Bench.construct`."""
-        if self.given is not None:
-            return self.given
+        if self.given is not None and not aside:
+            return self._begin(self.given)
         if self.is_dry and not self.exact:
             raise NeedsKerasError(
                 f"{application.name} is built by Keras, so the plan ends here", hint="--exact lets the plan build it"
             )
         self.progress(f"building {application.name}")
         opened = propagate.annotate(self.workshop.construct(application))
-        self.inputs[f"keras.applications.{application.name}"] = opened
-        return self._begin(opened)
+        name = f"keras.applications.{application.name}"
+        self.inputs[f"{name} {len(self.inputs) + 1}" if name in self.inputs else name] = opened
+        return opened if aside else self._begin(opened)
 
     def keep(self, name: str, checkpoint: Checkpoint) -> None:
         """See `Bench.keep`.
@@ -197,10 +226,12 @@ class WorkBench:
 
     def compare(self, checkpoint: Checkpoint, path: str, batch: int) -> float | None:
         """See `Bench.compare`."""
-        other = self._read(path, None)
-        self.inputs[path] = other
+        own = self._own_output(path)
+        if own is None:
+            self.inputs[self._name(path)] = self._read(path, None)
         if self.is_dry:
             return None
+        other = self._read(path, None) if own is None else propagate.annotate(formats.read_checkpoint(own.target))
         self.progress(f"comparing outputs with {path}")
         return self.workshop.compare(self.measure(checkpoint), other, batch)
 
@@ -208,43 +239,44 @@ class WorkBench:
         """See `Bench.write`."""
         if self.given is not None:
             return checkpoint
-        kind = format or format_of(path)
-        target = self.target(path)
-        self._claim(target, path, force=force)
+        kind, target = self.claim(path, format, force=force)
         if kind == "h5" and not formats.can_rewrite(checkpoint, kind):
             refuse_old_format(checkpoint)
-        measured = self.measure(checkpoint)
+        measured = self._carry_training(self.measure(checkpoint))
         how = "streamed" if formats.can_rewrite(measured, kind) else "built"
         if how == "built" and self.is_dry:
             self.problems += () if self.imports else unknown_classes(checkpoint)
+        output, name = Output(path=str(path), file=self._shown(target), format=kind, how=how), self._name(path)
         if self.is_dry:
-            output = Output(
-                path=str(path),
-                format=kind,
-                how=how,
-                file=self._shown(target),
-                size=measured.origin.path.stat().st_size
-                if how == "streamed" and measured.origin is not None
-                else estimated_size(measured),
-                memory=estimated_memory(measured, how),
-                exists=target.exists(),
-            )
-            self.written.append(Written(output=output, target=target))
+            origin = measured.origin.path if how == "streamed" and measured.origin is not None else None
+            size = origin.stat().st_size if origin is not None else estimated_size(measured)
+            memory = estimated_memory(measured, how)
+            output = replace(output, size=size, memory=memory, exists=target.exists())
+            self.written.append(Written(output=output, target=target, name=name))
             return measured
         self.progress(f"writing {path}")
-        proof, content = self._write(measured, target, kind, how, path)
-        output = Output(
-            path=str(path), file=self._shown(target), format=kind, how=how, size=target.stat().st_size, proof=proof
-        )
-        self._note_optimizer(measured)
-        self.written.append(Written(output=output, target=target, content=content))
+        proof, content = self._write(measured, target, output, path, may_replace=force or self.force)
+        if kind != "weights_h5":
+            self._note_optimizer(measured)
+        output = replace(output, size=target.stat().st_size, proof=proof)
+        self.written.append(Written(output=output, target=target, name=name, content=content))
         return measured
 
+    def _carry_training(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The training configuration follows renamed outputs."""
+        if self.source is None:
+            return checkpoint
+        carried, note = with_training_config(self.source, checkpoint)
+        if note is not None:
+            self.note(note)
+        return carried
+
     def _check_expected(self, path: str, found: ContentDigest) -> None:
-        if path not in self.expected:
+        name = self._name(path)
+        if name not in self.expected:
             return
         for part in ("architecture", "weights"):
-            if self.expected[path].get(part) != getattr(found, part):
+            if self.expected[name].get(part) != getattr(found, part):
                 raise LockError(
                     f"the {part} of '{path}' came out otherwise than the lock says",
                     hint="recipe, inputs and versions are the same; was the lock edited?",
@@ -255,6 +287,25 @@ class WorkBench:
     def target(self, path: str) -> Path:
         """Where an output goes."""
         return self.out / Path(path).name if self.out is not None else self.folder / path
+
+    def claim(self, path: str, format: str | None, *, force: bool) -> tuple[str, Path]:
+        """Refuse early what could not be written in the end; a plan only notes that a file stands there.
+
+        Returns:
+            The output's format, and where it goes.
+
+        Raises:
+            FileError: the ending names no format, or nothing may be written there.
+        """
+        kind, target = format or format_of(path), self.target(path)
+        refuse_place(target, path, claimed=self.claimed, inputs=self.inputs.values())
+        self.claimed.append(target.resolve())
+        if target.exists() and not (force or self.force):
+            exists = FileError(f"'{path}' exists", hint="pass --force, or write force: true", at=("path",))
+            if not self.is_dry:
+                raise exists
+            self.problems.append(exists)
+        return kind, target
 
     @property
     def workshop(self) -> Workshop:
@@ -269,22 +320,6 @@ class WorkBench:
             self._workshop = Workshop(scratch=scratch, seed=self.seed, progress=self.progress, is_safe=self.is_safe)
         return self._workshop
 
-    def _claim(self, target: Path, path: str, *, force: bool) -> None:
-        """Refuse early what could not be written in the end; a plan only notes that a file stands there."""
-        if any(target.resolve() == other.target.resolve() for other in self.written):
-            raise FileError(f"two steps write '{path}'", hint="give each output a name of its own", at=("path",))
-        if self._is_input(target):
-            raise FileError(
-                f"'{path}' is an input of the recipe, which is never changed", hint="write another file", at=("path",)
-            )
-        if target.is_dir():
-            raise FileError(f"'{path}' is a directory", hint="add a file name", at=("path",))
-        if target.exists() and not (force or self.force):
-            exists = FileError(f"'{path}' exists", hint="pass --force, or write force: true", at=("path",))
-            if not self.is_dry:
-                raise exists
-            self.problems.append(exists)
-
     def _shown(self, target: Path) -> str:
         """A file as seen from the working directory, where that is shorter than its whole path."""
         return min(str(target.resolve()), relative_path(target, Path()), key=len)
@@ -293,20 +328,19 @@ class WorkBench:
         """Say what becomes of a compiled source's optimizer, whose state belongs to the variables that trained."""
         if self.source is None or self.source.origin is None or not self.source.origin.has_optimizer_state:
             return
+        if any(note.startswith(UNCOMPILED) for note in self.record_of_step.notes):
+            return
         if checkpoint.is_restructured:
             self.note("compiled anew with a fresh optimizer: the old state belongs to other variables")
         elif has_other_flags(self.source.model, checkpoint.model):
             self.note("the optimizer's state is dropped, as other variables train now; Keras warns when it loads that")
 
-    def _is_input(self, target: Path) -> bool:
-        origins = [item.origin.path.resolve() for item in self.inputs.values() if item.origin is not None]
-        return target.resolve() in origins
-
     def _write(
-        self, checkpoint: Checkpoint, target: Path, kind: str, how: str, path: str
+        self, checkpoint: Checkpoint, target: Path, output: Output, path: str, *, may_replace: bool
     ) -> tuple[Proof | None, ContentDigest]:
         """Write, read back, prove; only then does the file take its name."""
-        with atomic_output(target) as temporary:
+        kind, how = output.format, output.how
+        with atomic_output(target, may_replace=may_replace) as temporary:
             if how == "streamed":
                 formats.rewrite(checkpoint, temporary, kind)
             else:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.sizing import with_sizes
 from modelrecipe.engine.bench import NeedsKerasError, Record, WorkBench
 from modelrecipe.engine.totals import totals
-from modelrecipe.errors import BuildError, LanguageError, Problems, RecipeError
+from modelrecipe.errors import BuildError, FileError, LanguageError, Problems, RecipeError
 from modelrecipe.outcome import StepOutcome, Totals
 from modelrecipe.step import Change, Touch
+from modelrecipe.steps.save import Save
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from modelrecipe.engine.output import Written
     from modelrecipe.recipe import Recipe, RecipeStep
 
 _RESHAPES = Touch.STRUCTURE | Touch.NAMES | Touch.LIVE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Milestone:
+    """An output with what led to it: what had been read by then, and what the steps up to it did."""
+
+    written: Written
+    inputs: Mapping[str, Checkpoint]
+    steps: tuple[StepOutcome, ...]
 
 
 class Execution:
@@ -27,14 +39,24 @@ class Execution:
     Args:
         recipe: what to do.
         bench: what to do it with.
+        on_output: told of every output as soon as its step is done.
     """
 
-    def __init__(self, recipe: Recipe, bench: WorkBench) -> None:
+    def __init__(
+        self, recipe: Recipe, bench: WorkBench, on_output: Callable[[Milestone], None] = lambda milestone: None
+    ) -> None:
         self.recipe = recipe
         self.bench = bench
+        self.on_output = on_output
         self.checkpoint: Checkpoint | None = bench.given
-        self.before: Totals | None = totals(bench.given) if bench.given is not None else None
         self.outcomes: list[StepOutcome] = []
+        self.milestones: list[Milestone] = []
+        self._first = 0
+
+    @property
+    def before(self) -> Totals | None:
+        """The totals of the model that the current one came from."""
+        return totals(with_sizes(self.bench.source)) if self.bench.source is not None else None
 
     def run(self) -> None:
         """Apply every step.
@@ -49,6 +71,7 @@ class Execution:
                 self._step(number, item)
             except NeedsKerasError as needs:
                 self.outcomes += self._unknown(number, item, needs)
+                found += self._unwritable(self.recipe.steps[number:])
                 break
             except RecipeError as error:
                 found.append(self._placed(error, item))
@@ -62,16 +85,19 @@ class Execution:
         bench.folder, bench.record_of_step = item.folder, Record()
         begun = time.perf_counter()
         if self.checkpoint is None and item.word != "load":
-            raise LanguageError(f"there is no model yet for '{item.word}'", hint="begin the recipe with '- load: ...'")
-        # `load` takes no notice of what it is given; the first one is given nothing.
+            hint = "load one without 'as' before it" if bench.kept else "begin the recipe with '- load: ...'"
+            raise LanguageError(f"there is no model yet for '{item.word}'", hint=hint)
+        # `load` takes no notice of what it is given; the first one is given nothing, and gives it back with `as`.
         current = self.checkpoint if self.checkpoint is not None else Checkpoint.nothing()
-        self.checkpoint = with_sizes(item.step.apply(current, bench))
-        if self.before is None:
-            self.before = totals(self.checkpoint)
-        self._check_touches(item, bench.record_of_step)
+        result = item.step.apply(current, bench)
+        if self.checkpoint is not None or result is not current:
+            self.checkpoint = with_sizes(result)
+        record = bench.record_of_step
+        self._check_touches(item, record)
+        if record.is_beginning:
+            self._first = len(self.outcomes)
         for problem in bench.problems:
             item.placed(problem)
-        record = bench.record_of_step
         self.outcomes.append(
             StepOutcome(
                 number=number,
@@ -83,10 +109,26 @@ class Execution:
                 matched=tuple(record.matched),
                 changes=tuple(record.changes),
                 notes=tuple(record.notes),
-                parameters=self.checkpoint.parameters(),
+                parameters=self.checkpoint.parameters() if self.checkpoint is not None else None,
                 seconds=time.perf_counter() - begun,
             )
         )
+        for written in bench.written[len(self.milestones) :]:
+            self.milestones.append(Milestone(written=written, inputs=dict(bench.inputs), steps=tuple(self.outcomes)))
+            self.on_output(self.milestones[-1])
+
+    def _unwritable(self, steps: Sequence[RecipeStep]) -> Iterator[RecipeError]:
+        """What can be said of outputs that a plan does not come to."""
+        for item in steps:
+            if not isinstance(item.step, Save):
+                continue
+            self.bench.folder = item.folder
+            try:
+                self.bench.claim(item.step.path, item.step.format, force=item.step.force)
+            except FileError as error:
+                yield item.placed(error)
+            for problem in self.bench.problems:
+                item.placed(problem)
 
     def _check_touches(self, item: RecipeStep, record: Record) -> None:
         """A step keeps the promise of its class."""
@@ -101,7 +143,8 @@ class Execution:
                 raise BuildError(f"the step '{item.word}' changed '{change.layer}' in a way that its class excludes")
 
     def _placed(self, error: RecipeError, item: RecipeStep) -> RecipeError:
-        made: Sequence[Sequence[Change]] = [outcome.changes for outcome in self.outcomes]
+        made: list[Sequence[Change]] = [outcome.changes for outcome in self.outcomes]
+        made[: self._first] = [()] * self._first  # what was done to a model that was loaded before
         culprit = _culprit(error, [*made, self.bench.record_of_step.changes])
         if culprit is not None and culprit < len(self.outcomes):
             return self.recipe.steps[culprit].placed(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelrecipe.errors import FileError
+from modelrecipe.errors import LanguageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +22,18 @@ _ENDINGS = {".weights.h5": "weights_h5", ".keras": "keras", ".h5": "h5", ".hdf5"
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """An output with what later rooms need to know about it; the content's digest is None in a plan."""
+    """An output with what later rooms need to know about it.
+
+    Args:
+        output: what the report tells of it.
+        target: where it goes.
+        name: the path that the recipe gives it, relative to the recipe; tells outputs of included recipes apart.
+        content: its digests; None in a plan.
+    """
 
     output: Output
     target: Path
+    name: str
     content: ContentDigest | None = None
 
 
@@ -33,12 +41,12 @@ def format_of(path: str) -> str:
     """The format that a file's ending says.
 
     Raises:
-        FileError: the ending says none.
+        LanguageError: the ending says none.
     """
     for ending, kind in _ENDINGS.items():
         if path.lower().endswith(ending):
             return kind
-    raise FileError(
+    raise LanguageError(
         f"the ending of '{path}' names no format",
         hint="end it in .keras, .h5 or .weights.h5, or write format",
         at=("path",),

@@ -6,7 +6,7 @@ Tensors that no step edited are copied byte for byte.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe.formats.hdf5 import CONFIG, OPTIMIZER, WEIGHTS, assign_weights, open_contents, read_architecture
 from modelrecipe.formats.hdf5_names import apply_moves, plan_moves
@@ -16,7 +16,7 @@ from modelrecipe.formats.same_layout import changed_tensors, has_other_flags, re
 from modelrecipe.keras_config import write_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import h5py
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from modelrecipe.formats.hdf5_layers import Assigned
     from modelrecipe.graph import Layer
     from modelrecipe.weights import Tensor
+
+TRAINING = "training_config"
 
 
 def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
@@ -48,6 +50,9 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
     if checkpoint.model != model:
         text = json.dumps({**config, **write_model(checkpoint.model)})
         changes.append(lambda handle: handle.attrs.__setitem__(CONFIG, text.encode()))
+    training = checkpoint.origin.compile_config if checkpoint.origin is not None else None
+    if TRAINING in contents.attributes and training != json.loads(contents.attributes[TRAINING]):
+        changes.append(lambda handle: _set_training(handle, training))
     plan = _plan(checkpoint, model, contents, assigned)
     if plan:
         changes.append(lambda handle: apply_moves(handle[WEIGHTS], plan))  # type: ignore[arg-type]
@@ -64,6 +69,13 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
     )
     with rewriting.applied(contents.extent, target.parent) as (extent, patches), target.open("wb") as file:
         stream(extent, patches, file)
+
+
+def _set_training(handle: h5py.File, training: Mapping[str, Any] | None) -> None:
+    if training is None:
+        del handle.attrs[TRAINING]
+    else:
+        handle.attrs[TRAINING] = json.dumps(training).encode()
 
 
 def _plan(

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from modelrecipe.weights import Tensor
 
 
+COMPILED = "compile_config"
+
+
 def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
     """Write the checkpoint read from `origin` as a `.keras` file.
 
@@ -37,7 +40,8 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
         FileError: `origin` changed since, is damaged, or has no room for a tensor.
     """
     source = open_model(origin)
-    drops = has_other_flags(source.model, checkpoint.model)
+    is_uncompiled = COMPILED in source.model.extra and COMPILED not in checkpoint.model.extra
+    drops = is_uncompiled or has_other_flags(source.model, checkpoint.model)
     config = None if checkpoint.model == source.model else _config(checkpoint, source)
     with (
         _rewriting(checkpoint, source, drops_optimizer=drops).applied(source.extent, target.parent) as (
@@ -94,7 +98,10 @@ def _rewriting(checkpoint: Checkpoint, source: KerasZip, *, drops_optimizer: boo
 
 
 def _config(checkpoint: Checkpoint, source: KerasZip) -> bytes:
-    return json.dumps({**source.config, **write_model(checkpoint.model)}).encode()
+    config = {**source.config, **write_model(checkpoint.model)}
+    if COMPILED not in checkpoint.model.extra:
+        config.pop(COMPILED, None)
+    return json.dumps(config).encode()
 
 
 def _copy_member(old: zipfile.ZipFile, new: zipfile.ZipFile, name: str) -> None:

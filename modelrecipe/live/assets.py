@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from modelrecipe.errors import BuildError
 from modelrecipe.formats.keras_zip import ASSETS
+from modelrecipe.live.construct import foreign_code, reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from modelrecipe.checkpoint import Checkpoint
@@ -21,6 +24,9 @@ def give_assets(built: Built, checkpoint: Checkpoint, scratch: Path) -> None:
         built: the live model.
         checkpoint: its document; only `.keras` archives have assets.
         scratch: a folder that does not exist yet; members are unpacked below it.
+
+    Raises:
+        BuildError: a layer does not take what the file keeps for it.
     """
     origin = checkpoint.origin
     if origin is None or not origin.asset_layers:
@@ -37,4 +43,11 @@ def give_assets(built: Built, checkpoint: Checkpoint, scratch: Path) -> None:
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(archive.read(ASSETS + member))
-            live.load_assets(str(folder))
+            with foreign_code(_refusal(key, live)):
+                live.load_assets(str(folder))
+
+
+def _refusal(key: str, live: Any) -> Callable[[Exception], BuildError]:
+    return lambda error: BuildError(
+        f"'{live.name}' ({type(live).__name__}) does not load its assets: {reason(error)}", layer=key
+    )

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe.edit.masks import LostMasks
 from modelrecipe.errors import BuildError, ShapeError
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
-from modelrecipe.live.construct import make, reason
-from modelrecipe.live.private import sharing_scope
+from modelrecipe.keras_config import iter_configs
+from modelrecipe.live.construct import foreign_code, make, reason
+from modelrecipe.live.private import inner_layers, sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.live.state import fill
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
-
-TensorKey = tuple[str, int, int]
+    from modelrecipe.propagate import TensorKey
+    from modelrecipe.weights import Tensor
 
 
 @dataclass
@@ -34,12 +35,14 @@ class Built:
         layers: the live layers by key.
         shapes: for the path of every model ("" for the outermost), the shape of each tensor inside.
         paths: a path for every key, for messages.
+        fresh: what Keras initialised of the layers that no file fills wholly, taken before anything was filled in.
     """
 
     model: Any = None
     layers: dict[str, Any] = field(default_factory=dict)
     shapes: dict[str, dict[TensorKey, Shape | None]] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
+    fresh: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
 
 
 def build(model: Layer, *, seed: int, is_safe: bool = True) -> Built:
@@ -78,12 +81,31 @@ def fill_all(built: Built, checkpoint: Checkpoint) -> None:
 
 
 def set_live_flags(built: Built, model: Layer) -> None:
-    """Bring the flags of a live model to those of the document, leaf by leaf and then the models around them."""
-    for located in walk(model):
-        live = built.layers.get(located.layer.key)
-        flag = located.layer.config.get("trainable")
-        if live is not None and flag is not None and located.layer.graph is None:
-            live.trainable = flag
+    """Bring the flags of a live model to those of the document.
+
+    A flag that is set reaches everything inside (keras, `Layer.trainable`), so models come first, the outermost before
+    all, and leaves last. What has no flag in the document is loaded as trainable.
+    """
+    built.model.trainable = model.config.get("trainable", True)
+    inside = [item.layer for item in walk(model) if not item.layer.is_operation and item.layer.key in built.layers]
+    for layer in sorted(inside, key=lambda layer: layer.graph is None):
+        _set_flag(built.layers[layer.key], layer)
+
+
+def _set_flag(live: Any, layer: Layer) -> None:
+    """The flag of a layer and, where they differ from it, of the layers that its configuration holds."""
+    live.trainable = flag = layer.config.get("trainable", True)
+    configs = [item["config"] for item in iter_configs(dict(layer.config))]
+    held = {config.get("name"): config["trainable"] for config in configs if "trainable" in config}
+    if layer.graph is not None or all(one == flag for one in held.values()):
+        return
+    inner = inner_layers(live)
+    # A Bidirectional gives its layers other names than it writes; all that it holds has one flag.
+    other = None if any(item.name in held for item in inner) or len(set(held.values())) > 1 else not flag
+    for item in inner:
+        wanted = held.get(item.name, other)
+        if wanted is not None:
+            item.trainable = wanted
 
 
 @dataclass
@@ -108,10 +130,10 @@ class _Builder:
         options = {key: value for key, value in layer.config.items() if key not in ("name", "trainable")}
         inputs = map_refs(graph.inputs, lambda ref: tensors[ref.key])
         outputs = map_refs(graph.outputs, lambda ref: _given(ref, tensors, "the model"))
-        try:
+        with foreign_code(
+            lambda error: BuildError(f"'{path or layer.name}' cannot be made of its layers: {reason(error)}")
+        ):
             model = self._class_of(layer)(inputs=inputs, outputs=outputs, name=layer.name, **options)
-        except (ValueError, TypeError) as error:
-            raise BuildError(f"'{path or layer.name}' cannot be made of its layers: {reason(error)}") from error
         if layer.config.get("trainable") is False:
             model.trainable = False
         return model
@@ -126,13 +148,11 @@ class _Builder:
     def _sequential(self, layer: Layer, graph: Graph, made: Mapping[str, Any], path: str) -> Any:
         keras = import_keras()
         ordered = [made[item.name] for item in graph.layers if item.name in made]
-        try:
+        with foreign_code(lambda error: self._broken_chain(graph, made, path, error)):
             model = keras.Sequential(ordered, name=layer.name)
             shape = layer.config.get("build_input_shape")
             if graph.implicit_input and shape:
                 model.build(tuple(shape))
-        except (ValueError, TypeError) as error:
-            raise self._broken_chain(graph, made, path, error) from error
         if layer.config.get("trainable") is False:
             model.trainable = False
         self.built.shapes[path] = self._chain_shapes(graph, made)
@@ -157,10 +177,9 @@ class _Builder:
         tensor = keras.KerasTensor(tuple(shape), dtype=first.config.get("dtype") or "float32")
         before = first
         for item in graph.layers[1:]:
-            try:
+            fed = [(before.name, tuple(tensor.shape))]
+            with foreign_code(lambda cause, item=item, fed=fed: _not_accepted(item, fed, cause)):
                 tensor = made[item.name](tensor)
-            except (ValueError, TypeError) as cause:
-                return _not_accepted(item, [(before.name, tuple(tensor.shape))], cause)
             before = item
         return BuildError(f"'{path or 'the model'}' cannot be chained: {reason(error)}")
 
@@ -202,14 +221,11 @@ class _Builder:
     def _call(self, item: Layer, number: int, live: Any, tensors: dict[TensorKey, Any], masks: LostMasks) -> None:
         keras = import_keras()
         call = masks.without(item.calls[number])
-        args = [_revived(argument, tensors, item.name) for argument in call.args]
-        kwargs = {key: _revived(value, tensors, item.name) for key, value in call.kwargs.items()}
-        try:
-            with seeded(self._seed_of(item)):
-                result = live(*args, **kwargs)
-        except (ValueError, TypeError, IndexError, KeyError, AttributeError, NotImplementedError) as error:
-            fed = [(ref.layer, tuple(tensors[ref.key].shape)) for ref in call.refs()]
-            raise _not_accepted(item, fed, error) from error
+        fed = [(ref.layer, tuple(tensors[ref.key].shape)) for ref in call.refs() if ref.key in tensors]
+        with foreign_code(lambda error: _not_accepted(item, fed, error)), seeded(self._seed_of(item)):
+            args = [_revived(argument, tensors, item.name) for argument in call.args]
+            kwargs = {key: _revived(value, tensors, item.name) for key, value in call.kwargs.items()}
+            result = live(*args, **kwargs)
         given = keras.tree.flatten(result)
         tensors.update({(item.name, number, index): tensor for index, tensor in enumerate(given)})
         supports = bool(getattr(live, "supports_masking", False))

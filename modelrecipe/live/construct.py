@@ -6,16 +6,38 @@ import copy
 import importlib
 import inspect
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe.errors import BuildError
+from modelrecipe.errors import BuildError, RecipeError
 from modelrecipe.live.legacy import modernised
 from modelrecipe.live.session import import_keras
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from modelrecipe.graph import Layer
+
+
+@contextmanager
+def foreign_code(
+    refusal: Callable[[Exception], RecipeError], *, passing: type[Exception] = RecipeError
+) -> Iterator[None]:
+    """Around what runs a layer's own code: a custom class may raise anything, and so do TensorFlow's operations.
+
+    Args:
+        refusal: what becomes of an exception; errors of this package go through as they are.
+        passing: what else goes through.
+
+    Raises:
+        RecipeError: what `refusal` gives.
+    """
+    try:
+        yield
+    except (RecipeError, passing):
+        raise
+    except Exception as error:  # the code is the user's: nobody can list what it raises
+        raise refusal(error) from error
 
 
 def make(layer: Layer, path: str, *, is_safe: bool) -> Any:
@@ -31,13 +53,11 @@ def make(layer: Layer, path: str, *, is_safe: bool) -> Any:
     """
     keras = import_keras()
     data = serialised(layer)
-    try:
+    with foreign_code(lambda error: _cannot_make(layer, path, error)):
         try:
             return keras.saving.deserialize_keras_object(data, safe_mode=is_safe)
         except KeyError as error:
             return keras.saving.deserialize_keras_object(_completed(data, error), safe_mode=is_safe)
-    except (ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
-        raise _cannot_make(layer, path, error) from error
 
 
 def serialised(layer: Layer) -> dict[str, Any]:
@@ -91,6 +111,7 @@ def _is_keras(data: Mapping[str, Any]) -> bool:
 def reason(error: Exception) -> str:
     """The sentence in which Keras says what is wrong, without the configuration and state that it prints around it."""
     said = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).rpartition("Exception encountered: ")[2]
+    said = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", said.rpartition("Error encountered:")[2])
     lines = [line.strip() for line in said.splitlines()]
     skipped = ("Exception encountered when", "Arguments received", "config=")
     sentence = next((line for line in lines if line and not line.startswith(skipped)), type(error).__name__)

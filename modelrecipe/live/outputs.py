@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelrecipe.errors import CheckError
+from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.session import import_keras
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def largest_difference(one: Any, other: Any, *, seed: int, batch: int) -> float:
         0.0 when all outputs are equal, NaN counting as equal to NaN; infinity where one is finite and the other not.
 
     Raises:
-        CheckError: number or shapes of inputs or outputs differ.
+        CheckError: number or shapes of inputs or outputs differ, or a model refuses the inputs when it runs.
     """
     first, second = _signature(one), _signature(other)
     if first != second:
@@ -78,8 +79,14 @@ def _outputs(model: Any, inputs: list[Any]) -> list[NDArray[np.generic]]:
     # Functional models tell the structure they are called with; a Sequential or subclassed one takes a single tensor.
     is_functional = not isinstance(model, keras.Sequential) and bool(getattr(model, "inputs", None))
     packed = keras.tree.pack_sequence_as(model.input, inputs) if is_functional else inputs[0]
-    result = model(packed, training=False)
+    with foreign_code(lambda error: _cannot_run(model, inputs, error)):
+        result = model(packed, training=False)
     return [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in keras.tree.flatten(result)]
+
+
+def _cannot_run(model: Any, inputs: list[Any], error: Exception) -> CheckError:
+    shapes = " and ".join(str(tuple(tensor.shape)) for tensor in inputs)
+    return CheckError(f"'{model.name}' cannot be run on sampled inputs {shapes}: {reason(error)}")
 
 
 def _difference(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelrecipe.live.session import import_keras
 
@@ -25,6 +25,17 @@ def sharing_scope() -> contextlib.AbstractContextManager[object]:
         return serialization.ObjectSharingScope()
     except (ImportError, AttributeError):
         return contextlib.nullcontext()
+
+
+def inner_layers(layer: Any) -> list[Any]:
+    """The layers inside a layer at any depth, the outer ones first.
+
+    Without it (another Keras), a wrapper and what it holds get one flag, which the proof of the written file reports.
+    """
+    try:
+        return list(layer._flatten_layers(include_self=False))
+    except (AttributeError, TypeError):
+        return []
 
 
 @contextlib.contextmanager

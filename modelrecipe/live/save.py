@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
+import tempfile
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
-from modelrecipe.live.construct import reason
+from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.session import import_keras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+# Keras tells by the ending of the name what to write.
+_ENDINGS = {"keras": ".keras", "h5": ".h5", "weights_h5": ".weights.h5"}
 
 
 def save_live(model: Any, path: Path, format: str) -> None:
@@ -21,34 +26,48 @@ def save_live(model: Any, path: Path, format: str) -> None:
 
     Args:
         model: a Keras model with its weights.
-        path: where to; its ending is that of `format`.
+        path: where to, whatever its ending.
         format: `keras`, `h5` or `weights_h5`.
 
     Raises:
         FileError: Keras cannot write the model in this format.
     """
-    try:
-        with _quiet():
-            if format == "weights_h5":
-                model.save_weights(path)
-            else:
-                model.save(path)
-            if format == "h5":
-                _read_back(path)
-    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-        raise FileError(f"Keras cannot write the model as {format}: {reason(error)}") from error
+    ending = _ENDINGS[format]
+    if path.name.endswith(ending):
+        _write(model, path, format)
+        return
+    with tempfile.TemporaryDirectory(prefix="modelrecipe-") as folder:
+        file = Path(folder) / f"model{ending}"
+        _write(model, file, format)
+        shutil.copyfile(file, path)
+
+
+def _write(model: Any, path: Path, format: str) -> None:
+    # What the operating system refuses, as on a full disk, is for whoever knows the output's real name.
+    with foreign_code(lambda error: _cannot_write(path, format, error), passing=OSError), _quiet():
+        if format == "weights_h5":
+            model.save_weights(path)
+        else:
+            model.save(path)
+        if format == "h5":
+            _read_back(path)
+
+
+def _cannot_write(path: Path, format: str, error: Exception) -> FileError:
+    said = reason(error).replace(str(path), "the file")
+    return FileError(f"Keras cannot write the model as {format}: {said}")
 
 
 def _read_back(path: Path) -> None:
     """Keras writes some models as HDF5 that it cannot read again, and says nothing: try."""
-    try:
-        import_keras().saving.load_model(path, compile=False)
-    except (ValueError, TypeError) as error:
-        raise FileError(
+    with foreign_code(
+        lambda error: FileError(
             f"the old HDF5 format cannot hold this model: Keras does not read back what it writes ({reason(error)})",
             hint="save as .keras",
             at=("path",),
-        ) from error
+        )
+    ):
+        import_keras().saving.load_model(path, compile=False)
 
 
 def compile_like(model: Any, stored: Mapping[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ import random
 import sys
 import tempfile
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,19 +74,58 @@ def run_imports(modules: Sequence[str], folder: Path) -> None:
     """Import the Python modules that register custom layers; `folder` is searched first.
 
     Raises:
-        LanguageError: a module cannot be imported.
+        LanguageError: a module cannot be imported, or one of its name came from another folder before.
     """
     if not modules:
         return
     import_keras()
-    sys.path.insert(0, str(folder.resolve()))
+    importlib.invalidate_caches()
+    place = str(folder.resolve())
+    sys.path.insert(0, place)
     try:
         for name in modules:
-            importlib.import_module(name)
-    except ImportError as error:
-        raise LanguageError(f"the module '{error.name}' cannot be imported: {error}", key="imports") from error
+            _refuse_namesake(name, place)
+            _import(name)
     finally:
-        sys.path.remove(str(folder.resolve()))
+        if place in sys.path:
+            sys.path.remove(place)
+
+
+def _import(name: str) -> None:
+    """Import a module; whatever its code raises, exits included, is told as what is wrong with the recipe."""
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise LanguageError(f"the module '{error.name or name}' cannot be imported: {error}", key="imports") from error
+    except (Exception, SystemExit) as error:  # code of the user's: any class may come
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise LanguageError(f"the module '{name}' cannot be imported: {said}", key="imports") from error
+
+
+def _refuse_namesake(name: str, place: str) -> None:
+    """Python keeps one module of a name, so that a second recipe would silently get the first one's classes.
+
+    Raises:
+        LanguageError: the module, or a package around it, stands below `place` but was imported from elsewhere.
+    """
+    parts, search = name.split("."), [place]
+    for number in range(1, len(parts) + 1):
+        full = ".".join(parts[:number])
+        spec = PathFinder.find_spec(full, search)
+        if spec is None:
+            return
+        loaded = getattr(sys.modules.get(full), "__file__", None)
+        if spec.origin is not None and full in sys.modules and not _is_same(loaded, spec.origin):
+            raise LanguageError(
+                f"the module '{full}' was imported from '{loaded or 'Python itself'}' before, not from '{spec.origin}'",
+                hint="give one of the two another name, or run each recipe in a process of its own",
+                key="imports",
+            )
+        search = list(spec.submodule_search_locations or ())
+
+
+def _is_same(loaded: str | None, wanted: str) -> bool:
+    return loaded is not None and os.path.realpath(loaded) == os.path.realpath(wanted)
 
 
 @contextmanager

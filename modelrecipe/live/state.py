@@ -6,6 +6,7 @@ file, in which a holder model gives each of them a group of its own. No private 
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ import numpy as np
 
 from modelrecipe import catalog
 from modelrecipe.errors import BuildError
+from modelrecipe.formats.variable_names import may_train
+from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.session import import_keras
 from modelrecipe.weights import Tensor
 
@@ -26,27 +29,28 @@ if TYPE_CHECKING:
 
 
 def fill(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
-    """Give a live layer the numbers of `tensors`; new ones without edits stay as Keras initialised them.
+    """Give a live layer the numbers of `tensors`.
 
     Args:
         layer: a built Keras layer.
-        tensors: its weights; those of an old HDF5 file in that file's order, all others by slot.
+        tensors: its weights, which all have numbers; those of an old HDF5 file go by name, or else by that file's
+            order, all others by slot.
         path: where it stands, for messages.
 
     Raises:
-        BuildError: number or shape of the weights is not what the layer has.
+        BuildError: number or shape of the weights is not what the layer has, or its class does not take them.
     """
-    stored = [tensor for tensor in tensors if tensor.source is not None]
-    if len(stored) < len(tensors):
-        _edit_fresh(layer, [tensor for tensor in tensors if tensor.source is None and tensor.is_edited], path)
-    if not stored:
+    if not tensors:
         return
-    if not _has_slots(stored):
-        _fill_in_order(layer, stored, path)
-    elif all(_own_number(tensor) is not None for tensor in tensors):
-        _fill_own(layer, stored, path)
-    else:
-        _fill_through_file(layer, stored, path)
+    with foreign_code(
+        lambda error: BuildError(f"'{path}' ({type(layer).__name__}) does not take its weights: {reason(error)}")
+    ):
+        if not _has_slots(tensors):
+            _fill_by_name(layer, tensors, path)
+        elif all(_own_number(tensor) is not None for tensor in tensors):
+            _fill_own(layer, tensors, path)
+        else:
+            _fill_through_file(layer, tensors, path)
 
 
 def _has_slots(tensors: Iterable[Tensor]) -> bool:
@@ -70,20 +74,61 @@ def _fill_own(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
             )
         _check_shape(path, tensor, tuple(store[number].shape))
         store[number] = tensor.read()
+    missing = store.keys() - {_own_number(tensor) for tensor in tensors}
+    _refuse_missing(path, {number: getattr(current[number], "name", number) for number in sorted(missing)})
     layer.load_own_variables(store)
 
 
-def _fill_in_order(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
-    """Old HDF5 files list the trainable weights first (keras, `legacy_h5_format._legacy_weights`)."""
-    variables = [*layer.trainable_weights, *layer.non_trainable_weights]
-    names = [variable.path for variable in layer.weights]
-    if len(variables) != len(tensors):
+def _refuse_missing(path: str, missing: Mapping[str, str]) -> None:
+    """A class may have gained a variable since the file was written; what it starts with is not ours to decide."""
+    for number, name in missing.items():
+        called = f"'{name}'" if name == number else f"'{name}' (number {number})"
         raise BuildError(
-            f"'{path}' has {len(variables)} weights ({', '.join(names)}), but the file holds {len(tensors)}"
+            f"'{path}' has the variable {called}, for which the file holds no numbers",
+            hint="use the class as it was when the file was written, or replace the layer with weights: fresh",
         )
-    for variable, tensor in zip(variables, tensors, strict=True):
+
+
+def _fill_by_name(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
+    names = [variable.path for variable in layer.weights]
+    if len(names) != len(tensors):
+        raise BuildError(f"'{path}' has {len(names)} weights ({', '.join(names)}), but the file holds {len(tensors)}")
+    for variable, tensor in zip(_as_recorded(layer, [_recorded(tensor) for tensor in tensors]), tensors, strict=True):
         _check_shape(path, tensor, tuple(variable.shape))
         variable.assign(tensor.read())
+
+
+def _recorded(tensor: Tensor) -> list[str]:
+    """The components of a recorded name, without TensorFlow's output number."""
+    return re.sub(r":\d+$", "", tensor.slot).split("/")
+
+
+def _as_recorded(layer: Any, recorded: Sequence[Sequence[str]]) -> list[Any]:
+    """The variables in the order of the recorded names.
+
+    The ends of the names tell, as soon as they are long enough to differ. Where they do not, the order does: old HDF5
+    files list what was trainable first (keras, `legacy_h5_format._legacy_weights`), which an edited flag changes.
+    """
+    paths = [variable.path.split("/") for variable in layer.weights]
+    for length in range(1, max(map(len, paths)) + 1):
+        ends = {tuple(path[-length:]): variable for path, variable in zip(paths, layer.weights, strict=True)}
+        wanted = [tuple(name[-length:]) for name in recorded]
+        if set(wanted) != set(ends):
+            break
+        if len(ends) == len(paths):
+            return [ends[end] for end in wanted]
+    orders = _orders(layer)
+    ends = [name[-1] for name in recorded]
+    return next((order for order in orders if [item.path.rpartition("/")[2] for item in order] == ends), orders[0])
+
+
+def _orders(layer: Any) -> list[list[Any]]:
+    """The orders in which files list the variables: with the flags of now, all trainable, all frozen."""
+    weights = list(layer.weights)
+    first = [may_train(variable.name, str(variable.dtype)) for variable in weights]
+    free = [variable for variable, is_first in zip(weights, first, strict=True) if is_first]
+    rest = [variable for variable, is_first in zip(weights, first, strict=True) if not is_first]
+    return [[*layer.trainable_weights, *layer.non_trainable_weights], [*free, *rest], weights]
 
 
 def _fill_through_file(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
@@ -112,22 +157,6 @@ def _as_stored(values: NDArray[np.generic]) -> NDArray[np.generic]:
 def _check_shape(path: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
     if tensor.shape is not None and tuple(tensor.shape) != shape:
         raise BuildError(f"'{tensor.name}' of '{path}' holds {tensor.shape}, but the layer was built with {shape}")
-
-
-def _edit_fresh(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
-    """Apply edits to numbers that Keras has just initialised."""
-    if not tensors:
-        return
-    by_slot = {tensor.slot: tensor for tensor in read(layer, layer.__class__.__name__, {})}
-    edited: list[Tensor] = []
-    for tensor in tensors:
-        if tensor.slot not in by_slot:
-            raise BuildError(f"'{path}' has no variable '{tensor.name}' to edit")
-        fresh = by_slot[tensor.slot]
-        for edit in tensor.edits:
-            fresh = fresh.map(edit)
-        edited.append(fresh)
-    fill(layer, edited, path)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from modelrecipe import formats
 from modelrecipe.edit.flags import carries_flag, set_flags
 from modelrecipe.engine.digest import architecture_digest
 from modelrecipe.errors import BuildError, FileError
-from modelrecipe.graph import Layer, walk
+from modelrecipe.graph import walk
 from modelrecipe.live import build, outputs, save, state
 from modelrecipe.live.assets import give_assets
-from modelrecipe.live.construct import reason
+from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.private import fresh_names
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.propagate import annotate
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from modelrecipe.applications import Application
     from modelrecipe.checkpoint import Checkpoint
-    from modelrecipe.weights import Tensor
+    from modelrecipe.weights import Tensor, Weights
 
 
 @dataclass
@@ -89,11 +89,7 @@ class Workshop:
     def measure(self, checkpoint: Checkpoint) -> Checkpoint:
         """The same document with every shape, and with the numbers of new layers as Keras initialises them."""
         built = self._build(checkpoint)
-        weights = checkpoint.weights
-        for key, path in built.paths.items():
-            if key.startswith("+") or any(tensor.source is None for tensor in weights.of(key)):
-                weights = weights.having(key, _with_fresh(built, key, path, checkpoint))
-        return annotate(replace(checkpoint, weights=weights), built.shapes)
+        return annotate(replace(checkpoint, weights=_with_fresh(built, checkpoint)), built.shapes)
 
     def live(self, checkpoint: Checkpoint) -> Any:
         """A live model with the document's numbers and flags; later calls may change it again."""
@@ -101,7 +97,7 @@ class Workshop:
             return self._load(checkpoint)
         built = self._build(checkpoint)
         self.progress("filling in the weights")
-        build.fill_all(built, checkpoint)
+        build.fill_all(built, replace(checkpoint, weights=_with_fresh(built, checkpoint)))
         give_assets(built, checkpoint, self._scratch_file("assets", ""))
         build.set_live_flags(built, checkpoint.model)
         return built.model
@@ -115,22 +111,28 @@ class Workshop:
         kind = "keras" if checkpoint.origin and checkpoint.origin.format == "keras_zip" else "h5"
         file = self._scratch_file("opaque", f".{kind}")
         formats.rewrite(checkpoint, file, kind)
-        try:
-            return keras.saving.load_model(file, compile=False, safe_mode=self.is_safe)
-        except (ValueError, TypeError) as error:
-            name = checkpoint.model.registered_name or checkpoint.model.class_name
-            raise BuildError(
+        name = checkpoint.model.registered_name or checkpoint.model.class_name
+        with foreign_code(
+            lambda error: BuildError(
                 f"Keras cannot make the subclassed model '{name}': {reason(error)}",
                 hint="name the module that registers it under imports, and pass --allow-code",
-            ) from error
+            )
+        ):
+            return keras.saving.load_model(file, compile=False, safe_mode=self.is_safe)
 
     def _build(self, checkpoint: Checkpoint) -> build.Built:
-        structure = _structure(checkpoint)
-        if structure not in self._built:
-            self.progress("building the model")
-            self._built.clear()
-            self._built[structure] = build.build(checkpoint.model, seed=self.seed, is_safe=self.is_safe)
-        return self._built[structure]
+        structure, unfilled = _structure(checkpoint), _unfilled(checkpoint)
+        if structure in self._built and unfilled <= self._built[structure].fresh.keys():
+            return self._built[structure]
+        self.progress("building the model")
+        self._built.clear()
+        built = build.build(checkpoint.model, seed=self.seed, is_safe=self.is_safe)
+        layers = {item.layer.key: item.layer for item in walk(checkpoint.model)}
+        for key in unfilled:
+            live = built.layers.get(key)  # the implicit input of a Sequential model is not made
+            built.fresh[key] = state.read(live, layers[key].kind_name, layers[key].config)
+        self._built[structure] = built
+        return built
 
     def compare(self, one: Checkpoint, other: Checkpoint, batch: int) -> float:
         """The largest difference of the outputs of two documents."""
@@ -152,21 +154,37 @@ class Workshop:
         return note
 
 
-def _with_fresh(built: build.Built, key: str, path: str, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
-    """The tensors of a new layer, holding what Keras initialised, with the edits that waited for it."""
-    layer = next(item.layer for item in walk(checkpoint.model) if item.layer.key == key)
-    waiting = {tensor.slot: tensor for tensor in checkpoint.weights.of(key)}
-    found: list[Tensor] = []
-    for tensor in state.read(built.layers[key], layer.kind_name, layer.config):
-        planned = waiting.get(tensor.slot)
-        if planned is not None and planned.source is not None:
-            found.append(planned)
-        else:
-            found.append(replace(tensor, edits=planned.edits) if planned is not None else tensor)
-    unknown = [tensor.name for slot, tensor in waiting.items() if slot not in {item.slot for item in found}]
-    if unknown:
-        raise BuildError(f"'{path}' has no variable '{unknown[0]}'", layer=key)
-    return tuple(found)
+def _unfilled(checkpoint: Checkpoint) -> set[str]:
+    """Keys of the layers that no file holds the numbers of, or not all."""
+    leaves = {item.layer.key: item.layer for item in walk(checkpoint.model) if item.layer.graph is None}
+    return {
+        key
+        for key, layer in leaves.items()
+        if layer.is_new or any(tensor.source is None for tensor in checkpoint.weights.of(key))
+    }
+
+
+def _with_fresh(built: build.Built, checkpoint: Checkpoint) -> Weights:
+    """The weights with what Keras initialised in new layers, after the edits that waited for it.
+
+    The live layers themselves are not asked: another branch of the recipe may have filled them since.
+    """
+    weights = checkpoint.weights
+    for key in _unfilled(checkpoint):
+        waiting = {tensor.slot: tensor for tensor in weights.of(key)}
+        fresh = {tensor.slot: tensor for tensor in built.fresh[key]}
+        unknown = next((tensor for slot, tensor in waiting.items() if slot not in fresh), None)
+        if unknown is not None:
+            raise BuildError(f"'{built.paths[key]}' has no variable '{unknown.name}'", layer=key)
+        weights = weights.having(key, (_latest(tensor, waiting.get(slot)) for slot, tensor in fresh.items()))
+    return weights
+
+
+def _latest(fresh: Tensor, planned: Tensor | None) -> Tensor:
+    """A new variable as the steps left it: with its own numbers, with edits of the initial ones, or untouched."""
+    if planned is None:
+        return fresh
+    return planned if planned.source is not None else replace(fresh, edits=planned.edits)
 
 
 def _structure(checkpoint: Checkpoint) -> str:
@@ -174,8 +192,3 @@ def _structure(checkpoint: Checkpoint) -> str:
     leaves = {item.path: True for item in walk(checkpoint.model) if carries_flag(item.layer)}
     keys = [item.layer.key for item in walk(checkpoint.model)]
     return architecture_digest(set_flags(checkpoint, leaves)) + repr(keys)
-
-
-def fresh_layers(model: Layer) -> list[str]:
-    """Keys of layers that no file holds."""
-    return [item.layer.key for item in walk(model) if item.layer.is_new]

@@ -10,6 +10,7 @@ from modelrecipe.graph import walk
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.graph import Layer
     from modelrecipe.recipe import Recipe
 
 
@@ -47,10 +48,26 @@ def unknown_classes(checkpoint: Checkpoint) -> list[LanguageError]:
         name = located.layer.registered_name or ""
         if ">" in name and registry(name) is None:
             found.setdefault(name, located.path)
-    return [
+    lambdas = [located.path for located in walk(checkpoint.model) if _is_python_lambda(located.layer)]
+    classes = [
         LanguageError(
             f"the class '{name}' of '{path}' is none of Keras' own, and the recipe imports nothing that registers it",
             hint="name its module under imports, and pass --allow-code",
         )
         for name, path in found.items()
     ]
+    return [*classes, *(_lambda_error(path) for path in lambdas)]
+
+
+def _is_python_lambda(layer: Layer) -> bool:
+    """Whether the layer holds Python bytecode, as Keras writes it today or wrote it into old files."""
+    function = layer.config.get("function")
+    marked = isinstance(function, dict) and function.get("class_name") == "__lambda__"
+    return layer.class_name == "Lambda" and (marked or layer.config.get("function_type") == "lambda")
+
+
+def _lambda_error(path: str) -> LanguageError:
+    return LanguageError(
+        f"'{path}' is a Lambda of Python code, which is not executed",
+        hint="replace it by a layer, or register its function in a module named under imports",
+    )

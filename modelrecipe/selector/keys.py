@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe import catalog
 from modelrecipe.errors import SelectorError
 from modelrecipe.flow import Flow
-from modelrecipe.graph import Located, walk
+from modelrecipe.graph import Layer, Located, walk
 from modelrecipe.selector.config_match import contains, dtype_of
 from modelrecipe.selector.glob import matcher
 from modelrecipe.selector.words import nearest_hint
@@ -124,10 +124,24 @@ def _by_weight(scene: Scene, name: str) -> Test:
 
 def _by_params(scene: Scene, comparison: str) -> Test:
     def test(located: Located) -> bool:
+        if located.layer.graph is not None:
+            return False
         sizes = [tensor.size for tensor in scene.checkpoint.tensors(located) if not tensor.is_random_state]
-        return located.layer.graph is None and compare(sum(size or 0 for size in sizes), comparison)
+        if None in sizes or (not sizes and _may_have_more(located.layer)):
+            raise SelectorError(
+                f"only Keras can tell the size of '{located.path}'",
+                hint="name the layer, or let a check or save stand before this step",
+                at=("params",),
+            )
+        return compare(sum(size for size in sizes if size is not None), comparison)
 
     return test
+
+
+def _may_have_more(layer: Layer) -> bool:
+    """Whether a new layer was not measured yet, and the catalog cannot tell whether it has variables."""
+    is_measured = all(ref.shape is not None for call in layer.calls for ref in call.refs())
+    return layer.is_new and not is_measured and catalog.variables(layer.kind_name, layer.config) is None
 
 
 def _by_flag(_: Scene, wanted: bool) -> Test:

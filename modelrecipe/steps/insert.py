@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as altered
 from typing import Annotated, ClassVar, Literal
 
 from modelrecipe import catalog
 from modelrecipe.checkpoint import Checkpoint
-from modelrecipe.edit.rewire import Insertion, insert_after, insert_before, taps_of
+from modelrecipe.edit.rewire import Insertion, Tap, insert_after, insert_before, taps_of
 from modelrecipe.edit.succession import fresh_tensors
-from modelrecipe.edit.surgery import check_all_copies, edit_graphs, graph_of, named, new_key, refuse_opaque
+from modelrecipe.edit.surgery import check_all_copies, edit_graphs, graph_of, named, new_key, refuse_opaque, taken_keys
 from modelrecipe.errors import EditError, LanguageError, RecipeError
 from modelrecipe.fields import Doc
 from modelrecipe.graph import Layer, Located
 from modelrecipe.layer_spec import LayerSpec
 from modelrecipe.selector import Selector
 from modelrecipe.step import STRUCTURE, Bench, Change, Step, Touch
+from modelrecipe.weights import Weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,37 +68,35 @@ class Insert(Step):
         chosen = bench.select(checkpoint, selector, side) if selector is not None else ()
         check_all_copies(checkpoint, chosen, side)
         made: dict[str, list[Layer]] = {}
-        insertions = {
-            located.path: Insertion(
-                make=self._maker(checkpoint, located, made.setdefault(located.path, [])),
-                calls=self._resolve_calls(checkpoint, located, side),
-            )
-            for located in chosen
-        }
+        taken = taken_keys(checkpoint)
+        places = _places(checkpoint, chosen, side)
+        shared: dict[tuple[str, str, int], Sequence[Layer]] = {}
+        insertions: dict[str, Insertion] = {}
+        for located in chosen:
+            calls = self._resolve_calls(located, places[located.layer.key])
+            # Copies of one model around it are the same place; copies of the layer alone share where `once` says so.
+            place = "" if calls == "once" else located.parents[-1].key
+            note = made.setdefault(located.path, [])
+            maker = _Maker(specs=self._specs(), taken=taken, located=located, place=place, made=note, shared=shared)
+            insertions[located.path] = Insertion(make=maker, calls=calls)
         try:
             edited = edit_graphs(checkpoint, insertions, insert_after if side == "after" else insert_before)
         except EditError as error:
             error.at = error.at or (side,)
             raise
-        weights = edited.weights
+        new = {layer.key: fresh_tensors(layer) for layers in made.values() for layer in layers}
         for path, layers in made.items():
             for layer in layers:
-                weights = weights.having(layer.key, fresh_tensors(layer))
                 where = "behind" if side == "after" else "in front of"
                 what = f"{layer.kind_name} {where} '{path.rpartition('/')[2]}'"
                 prefix = path.rpartition("/")[0]
                 new_path = f"{prefix}/{layer.name}" if prefix else layer.name
                 bench.record(Change(kind="+", layer=new_path, key=layer.key, what=what))
-        return altered(edited, weights=weights)
+        return altered(edited, weights=Weights({**edited.weights, **new}))
 
-    def _maker(self, checkpoint: Checkpoint, located: Located, made: list[Layer]) -> _Maker:
-        return _Maker(specs=self._specs(), checkpoint=checkpoint, located=located, made=made)
-
-    def _resolve_calls(self, checkpoint: Checkpoint, located: Located, side: str) -> Literal["each", "once"]:
+    def _resolve_calls(self, located: Located, places: int) -> Literal["each", "once"]:
         if self.calls is not None:
             return self.calls
-        graph = graph_of(checkpoint, located)
-        places = len(taps_of(graph).get(located.layer.name, ())) if side == "after" else len(located.layer.calls)
         entries = [catalog.find(spec.class_) for spec in self._specs()]
         if places > 1 and not all(entry is not None and entry.is_stateless for entry in entries):
             raise EditError(
@@ -110,14 +109,23 @@ class Insert(Step):
 
 @dataclass(frozen=True)
 class _Maker:
-    """Makes the chain for one place and notes what it made."""
+    """Makes the chain for one place, or takes the one that another graph shares, and notes it."""
 
     specs: Sequence[LayerSpec]
-    checkpoint: Checkpoint
+    taken: set[str]
     located: Located
+    place: str
     made: list[Layer]
+    shared: dict[tuple[str, str, int], Sequence[Layer]]
 
     def __call__(self, number: int) -> Sequence[Layer]:
+        identity = (self.located.layer.key, self.place, number)
+        if identity not in self.shared:
+            self.shared[identity] = self._make(number)
+        self.made.extend(self.shared[identity])
+        return self.shared[identity]
+
+    def _make(self, number: int) -> Sequence[Layer]:
         old = self.located.layer
         suffix = f"_{number}" if number else ""
         dtype = altered(
@@ -128,7 +136,20 @@ class _Maker:
             name = named(spec, old.name) + suffix
             taken = {layer.name for layer in (*self.made, *chain)}
             name = name if name not in taken else f"{name}_{position}"
-            key = new_key(self.checkpoint, f"{old.key}:{name}")
+            key = new_key(self.taken, f"{old.key}:{name}")
             chain.append(spec.make(name=name, key=key, old=dtype))
-        self.made.extend(chain)
         return chain
+
+
+def _places(checkpoint: Checkpoint, chosen: Sequence[Located], side: str) -> Mapping[str, int]:
+    """How many tensors each selected layer gives (or takes), in all graphs that hold it; by its key."""
+    taps: dict[int, Mapping[str, Sequence[Tap]]] = {}
+    found: dict[str, dict[str, int]] = {}
+    for located in chosen:
+        graph = graph_of(checkpoint, located)
+        if id(graph) not in taps:
+            taps[id(graph)] = taps_of(graph)
+        layer = located.layer
+        count = len(taps[id(graph)].get(layer.name, ())) if side == "after" else len(layer.calls)
+        found.setdefault(layer.key, {})[located.parents[-1].key] = count
+    return {key: sum(counts.values()) for key, counts in found.items()}

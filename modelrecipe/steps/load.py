@@ -42,10 +42,11 @@ class Load(Step):
 
     def apply(self, checkpoint: Checkpoint, bench: Bench) -> Checkpoint:
         """The opened model becomes the current one, unless `as` puts it aside."""
+        aside = self.as_ is not None
         if self.application is not None:
-            opened = bench.construct(self.application)
+            opened = bench.construct(self.application, aside=aside)
         else:
-            opened = bench.open(str(self.path), self.format)
+            opened = bench.open(str(self.path), self.format, aside=aside)
         if self.as_ is not None:
             bench.keep(self.as_, opened)
             return checkpoint

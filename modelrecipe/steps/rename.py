@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from string import Formatter
 from typing import Annotated, ClassVar
 
 from modelrecipe.checkpoint import Checkpoint
@@ -15,6 +16,8 @@ from modelrecipe.fields import Doc
 from modelrecipe.graph import Located
 from modelrecipe.selector import Selector
 from modelrecipe.step import NAMES, Bench, Change, Step, Touch
+
+_LONGEST = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +74,37 @@ class Rename(Step):
         found = re.fullmatch(self.layers.regex, located.path) if self.layers and self.layers.regex else None
         groups = ("", *(found.groups("") if found else ()))
         named = found.groupdict("") if found else {}
-        try:
-            return str(self.to).format(*groups, **{"name": located.layer.name, "index": index, **named})
-        except (KeyError, IndexError, ValueError) as error:
+        numbered = {str(number): group for number, group in enumerate(groups)}
+        name = _filled(str(self.to), {"name": located.layer.name, "index": str(index), **numbered, **named})
+        if len(name) > _LONGEST:
             raise EditError(
-                f"'{self.to}' names something that is not there: {error}",
-                hint="it may hold {name}, {index}, and the groups of the selector's regex",
+                f"the new name of '{located.path}' has {len(name)} characters, but at most {_LONGEST} are allowed",
+                hint="write a shorter one",
                 at=("to",),
-            ) from error
+            )
+        return name
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """The text with its fields filled in: plain names alone, so that no template reaches into Python objects.
+
+    Raises:
+        EditError: a field is not there, or asks for more than its value; braces do not match.
+    """
+    hint = "it may hold {name}, {index}, and the groups of the selector's regex"
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError as error:
+        raise EditError(f"'{text}' names something that is not there: {error}", hint=hint, at=("to",)) from error
+    filled = ""
+    for literal, name, form, conversion in parts:
+        filled += literal
+        if name is None:
+            continue
+        if form or conversion or not re.fullmatch(r"\w+", name):
+            asked = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+            raise EditError(f"'{text}' asks for more than a plain field: '{{{asked}}}'", hint=hint, at=("to",))
+        if name not in values:
+            raise EditError(f"'{text}' names something that is not there: '{name}'", hint=hint, at=("to",))
+        filled += values[name]
+    return filled

@@ -18,6 +18,7 @@ from modelrecipe.edit.surgery import (
     new_key,
     outermost,
     refuse_opaque,
+    taken_keys,
 )
 from modelrecipe.errors import EditError, RecipeError
 from modelrecipe.fields import Doc, Rule
@@ -25,6 +26,7 @@ from modelrecipe.graph import Layer, Located
 from modelrecipe.layer_spec import Inherit, LayerSpec
 from modelrecipe.selector import Selector
 from modelrecipe.step import STRUCTURE, Bench, Change, Step, Touch
+from modelrecipe.weights import Weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +71,11 @@ class Replace(Step):
         check_all_copies(checkpoint, chosen)
         successions: dict[str, Succession] = {}
         made: dict[str, Succession] = {}
+        taken = taken_keys(checkpoint)
+        staying = {located.layer.key for located in chosen if self._stays(located.layer)}
         for located in chosen:
             key = located.layer.key
-            made[key] = made.get(key) or self._succession(checkpoint, located)
+            made[key] = made.get(key) or self._succession(checkpoint, located, taken, stays=key in staying)
             successions[located.path] = made[key]
         replacements = {path: Replacement(chain=item.chain, calls=self._calls()) for path, item in successions.items()}
         try:
@@ -79,22 +83,22 @@ class Replace(Step):
         except EditError as error:
             error.at = error.at or ("with",)
             raise
-        weights = edited.weights
-        if self.calls == "all":
-            gone = {key for located in chosen for key in keys_inside(located.layer)}
-            weights = weights.without(gone)
-        for item in successions.values():
-            for key, tensors in item.tensors.items():
-                weights = weights.having(key, tensors)
+        leaving = [located.layer for located in chosen if located.layer.key not in staying]
+        weights = edited.weights.without({key for layer in leaving for key in keys_inside(layer)})
+        new = {key: tuple(tensors) for item in successions.values() for key, tensors in item.tensors.items()}
         for located in chosen:
             for change in _changes(located, successions[located.path]):
                 bench.record(change)
-        return altered(edited, weights=weights)
+        return altered(edited, weights=Weights({**weights, **new}))
 
     def _calls(self) -> tuple[int, ...] | None:
         return None if self.calls == "all" else tuple(self.calls)
 
-    def _succession(self, checkpoint: Checkpoint, located: Located) -> Succession:
+    def _stays(self, layer: Layer) -> bool:
+        """Whether the old layer is still called somewhere."""
+        return self.calls != "all" and not set(range(len(layer.calls))) <= set(self.calls)
+
+    def _succession(self, checkpoint: Checkpoint, located: Located, taken: set[str], *, stays: bool) -> Succession:
         """The new layers for one old layer, with the weights that they begin with."""
         specs = self._specs()
         chain: list[Layer] = []
@@ -102,7 +106,7 @@ class Replace(Step):
             name = self._name(spec, located.layer, is_last=number == len(specs) - 1)
             old = located.layer if len(specs) == 1 or spec.inherit is not None else _dtype_only(located.layer)
             suffix = "" if len(specs) == 1 else f":{number}"
-            key = new_key(checkpoint, f"{located.layer.key}{suffix}")
+            key = new_key(taken, f"{located.layer.key}{suffix}")
             try:
                 chain.append(spec.make(name=name, key=key, old=old, inherit=self.inherit))
             except EditError as error:
@@ -114,6 +118,12 @@ class Replace(Step):
                 "a chain has several layers that could have the weights",
                 hint="write weights: keep or fresh in one layer of the chain",
                 at=("weights",),
+            )
+        if stays and "keep" in wanted:
+            raise EditError(
+                f"'{located.path}' stays for its other calls, so the new layer cannot have its weights",
+                hint="write weights: fresh, or calls: all",
+                at=("calls",),
             )
         return succeed(checkpoint, located, chain, wanted)
 

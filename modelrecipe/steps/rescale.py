@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,16 +66,43 @@ class Rescale(Step):
                 hint="name the weights that are meant",
                 at=("weights",),
             )
-        return tensor.map(_Times(self.factor))
+        if tensor.dtype is not None and not _is_representable(self.factor, tensor.dtype):
+            raise EditError(
+                f"the factor {self.factor:g} cannot be told in {tensor.dtype}, the type of '{tensor.name}' of '{path}'",
+                hint="write one that its range holds",
+                at=("factor",),
+            )
+        return tensor.map(_Times(self.factor, tensor.name, path))
 
 
 @dataclass(frozen=True)
 class _Times:
     factor: float
+    name: str
+    path: str
 
     def __call__(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         # A Python scalar would be widened for bfloat16; a scalar of the array's own type is what Keras would use.
-        return np.multiply(values, np.asarray(self.factor).astype(values.dtype))
+        with np.errstate(over="ignore"):
+            scaled = np.multiply(values, np.asarray(self.factor).astype(values.dtype))
+        if (np.isfinite(values) & ~np.isfinite(scaled)).any():
+            raise EditError(
+                f"'{self.name}' of '{self.path}' holds numbers that are too large for {values.dtype} when multiplied by"
+                f" {self.factor:g}",
+                hint="write a smaller factor",
+                at=("factor",),
+            )
+        return scaled
+
+
+def _is_representable(factor: float, dtype: str) -> bool:
+    """Whether a factor, rounded to the type, is a finite number that still changes what it multiplies."""
+    if not math.isfinite(factor):
+        return False
+    kind = getattr(ml_dtypes, dtype, None) or np.dtype(dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = float(np.asarray(factor).astype(kind))
+    return math.isfinite(rounded) and (rounded != 0) == (factor != 0)
 
 
 def _nothing_named(weights: WeightSelector, checkpoint: Checkpoint, chosen: list[Located]) -> EditError:

@@ -52,3 +52,16 @@ def test_a_subclassed_model_is_run_on_what_it_was_built_for():
     model(zoo.sample_inputs(model))
     assert largest_difference(model, model, seed=0, batch=2) == 0.0
     assert np.isfinite(largest_difference(model, model, seed=1, batch=2))
+
+
+def test_a_model_that_refuses_the_sampled_inputs_is_told_with_the_reason():
+    import keras
+
+    given = keras.Input((None, None, 1))
+    model = keras.Model(given, keras.layers.Conv2D(1, 32)(given), name="large_kernel")
+    with pytest.raises(CheckError) as refused:
+        largest_difference(model, model, seed=0, batch=1)
+    assert str(refused.value) == (
+        "'large_kernel' cannot be run on sampled inputs (1, 16, 16, 1): Computed output size would be negative: -15"
+        " [input_size: 16, effective_filter_size: 32, stride: 1]"
+    )

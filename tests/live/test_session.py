@@ -57,3 +57,39 @@ def test_a_module_that_is_not_there_is_refused(tmp_path):
     assert str(refused.value) == (
         "imports: the module 'nowhere_to_be_found' cannot be imported: No module named 'nowhere_to_be_found'"
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def (", "SyntaxError: invalid syntax (module_that_fails.py, line 1)"),
+        ("raise RuntimeError('no GPU')", "RuntimeError: no GPU"),
+        ("raise KeyError", "KeyError"),
+        ("raise SystemExit(2)", "SystemExit: 2"),
+    ],
+)
+def test_whatever_a_module_raises_is_told_with_its_name(code, said, tmp_path):
+    (tmp_path / "module_that_fails.py").write_text(code)
+    before = list(sys.path)
+    with pytest.raises(LanguageError) as refused:
+        run_imports(["module_that_fails"], tmp_path)
+    assert str(refused.value) == f"imports: the module 'module_that_fails' cannot be imported: {said}"
+    assert sys.path == before
+
+
+@pytest.mark.parametrize("name", ["namesake", "namesakes.layers"])
+def test_a_module_of_the_same_name_from_another_folder_is_refused(name, tmp_path, monkeypatch):
+    files = []
+    for folder in ("one", "two"):
+        files.append(tmp_path / folder / f"{name.replace('.', '/')}.py")
+        files[-1].parent.mkdir(parents=True)
+        files[-1].write_text("")
+    run_imports([name], tmp_path / "one")
+    run_imports([name], tmp_path / "one")
+    with pytest.raises(LanguageError) as refused:
+        run_imports([name], tmp_path / "two")
+    assert str(refused.value) == (
+        f"imports: the module '{name}' was imported from '{files[0]}' before, not from '{files[1]}';"
+        " give one of the two another name, or run each recipe in a process of its own"
+    )
+    monkeypatch.delitem(sys.modules, name)

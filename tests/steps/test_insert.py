@@ -203,3 +203,29 @@ def test_an_operation_can_be_inserted(tmp_path: Path):
     after = edit(tmp_path, model, "insert: {after: d, layer: ops.Abs}")
     inputs = zoo.sample_inputs(model)
     assert np.array_equal(zoo.outputs(after, inputs)[0], np.abs(zoo.outputs(model, inputs)[0]))
+
+
+def test_a_mask_is_computed_from_what_stands_before_the_layer_now(tmp_path: Path):
+    x = keras.Input((5,), dtype="int32", name="x")
+    embedding = layers.Embedding(9, 4, mask_zero=True, name="e")
+    lstm = layers.LSTM(3, name="l")
+    after = edit(tmp_path, keras.Model(x, lstm(embedding(x))), "insert: {before: e, layer: ops.Relu}")
+    wanted = keras.Model(x, lstm(embedding(keras.ops.relu(x))))
+    numbers = np.array([[1, 2, -3, -4, -5]])
+    np.testing.assert_array_equal(after.predict(numbers, verbose=0), wanted.predict(numbers, verbose=0))
+
+
+def test_nothing_stands_behind_an_output_that_nothing_takes(tmp_path: Path):
+    x, unused = keras.Input((4,), name="x"), keras.Input((3,), name="unused")
+    model = keras.Model([x, unused], layers.Dense(2, name="head")(x))
+    assert refuse_edit(tmp_path, model, "insert: {after: unused, layer: ReLU}") == (
+        "4:21: insert.after: nothing takes the output of 'unused', so nothing can stand behind it; leave it out"
+    )
+
+
+def test_a_bare_operation_in_a_sequential_model_is_refused(tmp_path: Path):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="d")])
+    assert refuse_edit(tmp_path, model, "insert: {after: d, layer: ops.Relu}") == (
+        "4:21: insert.after: 'd_relu' (ops.Relu) cannot stand in a Sequential model, which holds layers only;"
+        " write a layer class instead of a bare operation"
+    )

@@ -136,3 +136,55 @@ def test_what_contradicts_itself_is_refused(step: str, said: str, tmp_path: Path
 def test_a_recipe_begins_with_a_load(tmp_path: Path):
     error = refuse(tmp_path, "freeze: '*'")
     assert told(error) == "3:13: freeze: there is no model yet for 'freeze'; begin the recipe with '- load: ...'"
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A folder with two models of the same layers and other numbers."""
+    for name in ("a", "b"):
+        zoo.ZOO["chain"]().save(tmp_path / f"{name}.keras")
+    model = load(tmp_path / "b.keras")
+    model.get_layer("first").kernel.assign_add(keras.ops.ones_like(model.get_layer("first").kernel))
+    model.save(tmp_path / "b.keras")
+    return tmp_path
+
+
+def test_every_output_is_proved_against_the_model_loaded_last(two: Path):
+    outcome = run(two, "load: a.keras", "save: a2.keras", "load: b.keras", "freeze: first", "save: b2.keras")
+    assert differences(load(two / "a.keras"), load(two / "a2.keras")) == []
+    assert differences(load(two / "b.keras"), load(two / "b2.keras")) == ["~ first flag"]
+    assert [output.proof and output.proof.changed for output in outcome.outputs] == [0, 0]
+
+
+def test_what_was_done_to_one_model_excuses_nothing_in_the_next(two: Path):
+    steps = ("rescale: {layers: first, factor: 2}", "save: a2.keras", "load: b.keras", "save: b2.keras")
+    outcome = run(two, "load: a.keras", *steps)
+    assert [output.proof and output.proof.changed for output in outcome.outputs] == [2, 0]
+    assert differences(load(two / "b.keras"), load(two / "b2.keras")) == []
+
+
+def test_totals_begin_with_the_model_loaded_last(two: Path):
+    zoo.ZOO["residual"]().save(two / "other.keras")
+    outcome = run(two, "load: a.keras", "load: other.keras", "save: o.keras")
+    assert outcome.before == outcome.after
+
+
+def test_a_model_put_aside_first_is_no_source(two: Path):
+    outcome = run(two, "load: {path: a.keras, as: teacher}", "load: b.keras", "save: b2.keras")
+    assert differences(load(two / "b.keras"), load(two / "b2.keras")) == []
+    assert outcome.steps[0].parameters is None
+    assert outcome.before == outcome.after
+
+
+def test_a_model_put_aside_is_not_the_current_one(two: Path):
+    error = refuse(two, "load: {path: a.keras, as: teacher}", "save: out.keras")
+    assert told(error) == "4:11: save: there is no model yet for 'save'; load one without 'as' before it"
+
+
+def test_an_output_of_the_recipe_is_not_loaded_again(two: Path):
+    steps = ("load: a.keras", "save: {path: out.keras, force: true}", "load: out.keras", "save: again.keras")
+    said = "5:11: load.path: 'out.keras' is written by an earlier step, so this recipe cannot load it; load it in a recipe of its own"
+    assert told(refuse(two, *steps)) == said
+    shutil.copy(two / "b.keras", two / "out.keras")
+    assert told(refuse(two, *steps)) == said
+    assert told(refuse_plan(two, *steps)) == said

@@ -125,3 +125,17 @@ def test_a_subclassed_model_is_refused(tmp_path: Path):
         "4:13: rename: the model is a subclassed 'zoo>Classifier', whose file lists no layers, so 'rename' has nothing"
         " to hold on to; rebuild it as a functional model; weights can be edited as it is (rescale)"
     )
+
+
+def test_a_template_reaches_into_nothing(tmp_path: Path):
+    for field in ("{name.foo}", "{name[0]}", "{name!r}", "{index:>9}", "{}"):
+        assert refuse_edit(tmp_path, zoo.ZOO["chain"](), f"rename: {{layers: first, to: '{field}'}}") == (
+            f"4:33: rename.to: '{field}' asks for more than a plain field: '{field}';"
+            " it may hold {name}, {index}, and the groups of the selector's regex"
+        )
+
+
+def test_a_name_has_an_end(tmp_path: Path):
+    assert refuse_edit(tmp_path, zoo.ZOO["chain"](), f"rename: {{layers: first, to: {'a' * 201}}}") == (
+        "4:33: rename.to: the new name of 'first' has 201 characters, but at most 200 are allowed; write a shorter one"
+    )

@@ -277,3 +277,68 @@ def test_a_subclassed_model_is_refused(tmp_path: Path):
         "4:14: replace: the model is a subclassed 'zoo>Classifier', whose file lists no layers, so 'replace' has nothing"
         " to hold on to; rebuild it as a functional model; weights can be edited as it is (rescale)"
     )
+
+
+def called_twice() -> keras.Model:
+    x = keras.Input((4,), name="x")
+    dense = layers.Dense(4, name="d")
+    return keras.Model(x, dense(dense(x)))
+
+
+def test_weights_cannot_belong_to_the_layer_that_stays_and_to_the_new_one(tmp_path: Path):
+    step = "replace: {layers: d, with: {class: Dense, config: {units: 4}}, weights: keep, calls: [1]}"
+    assert refuse_edit(tmp_path, called_twice(), step) == (
+        "4:90: replace.calls: 'd' stays for its other calls, so the new layer cannot have its weights;"
+        " write weights: fresh, or calls: all"
+    )
+
+
+def test_all_calls_by_number_keep_the_weights(tmp_path: Path):
+    model = called_twice()
+    new = "{class: Dense, name: d, config: {units: 4, activation: relu}}"
+    after = edit(tmp_path, model, f"replace: {{layers: d, with: {new}, weights: keep, calls: [0, 1]}}")
+    assert differences(model, after) == ["~ d.activation"]
+
+
+def test_two_layers_of_a_chain_cannot_keep_the_same_weights(tmp_path: Path):
+    new = "{class: Dense, config: {units: 4}, weights: keep}"
+    assert refuse_edit(tmp_path, called_twice(), f"replace: {{layers: d, with: [{new}, {new}]}}") == (
+        "4:128: replace.with.weights: only one layer of the chain can keep the weights of 'd';"
+        " write weights: fresh in the others"
+    )
+
+
+def test_keeping_needs_every_weight_to_fit(tmp_path: Path):
+    x = keras.Input((8, 8, 3), name="x")
+    model = keras.Model(x, layers.Conv2D(4, 3, name="c")(x))
+    new = "{class: Conv2D, config: {filters: 4, kernel_size: 5}}"
+    assert refuse_edit(tmp_path, model, f"replace: {{layers: c, with: {new}, weights: keep}}") == (
+        "4:96: replace.weights: 'c' has no weight 'kernel' of shape (5, 5, 3, 4) for the new Conv2D to keep;"
+        " write weights: fresh; it has kernel (3, 3, 3, 4), bias (4)"
+    )
+
+
+def test_keeping_needs_the_same_type_of_numbers(tmp_path: Path):
+    new = "{class: Dense, config: {units: 4, dtype: float16}}"
+    assert refuse_edit(tmp_path, called_twice(), f"replace: {{layers: d, with: {new}, weights: keep}}") == (
+        "4:93: replace.weights: 'kernel' of 'd' is float32, but the new Dense holds float16;"
+        " leave out dtype, or write weights: fresh"
+    )
+
+
+def test_an_input_given_by_keyword_stays_the_input(tmp_path: Path):
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, layers.Dense(2, name="head")(layers.ReLU(name="act")(inputs=x)))
+    assert names(edit(tmp_path, model, "replace: {layers: act, with: ELU}")) == ["x", "act", "head"]
+    assert names(edit(tmp_path, model, "remove: act")) == ["x", "head"]
+    assert names(edit(tmp_path, model, "insert: {before: act, layer: ELU}")) == ["x", "act_elu", "act", "head"]
+
+
+def test_a_class_of_one_output_is_refused_where_a_second_is_used(tmp_path: Path):
+    x = keras.Input((5, 4), name="x")
+    first, state, _ = layers.LSTM(3, return_sequences=True, return_state=True, name="l")(x)
+    step = "replace: {layers: l, with: {class: Dense, config: {units: 3}}, weights: fresh}"
+    assert refuse_edit(tmp_path, keras.Model(x, [first, state]), step) == (
+        "4:32: replace.with: output 1 of 'l' is used, but the new Dense gives one only;"
+        " replace or remove what takes that output first"
+    )
