@@ -109,9 +109,7 @@ def test_another_input_is_drift(folder: Path):
 
 
 def test_the_same_input_saved_again_is_none(folder: Path):
-    before = (folder / "m.keras").read_bytes()
     zoo.ZOO["chain"]().save(folder / "m.keras")
-    assert (folder / "m.keras").read_bytes() != before or True
     run(folder, *STEPS, head="seed: 3", locked=True)
 
 

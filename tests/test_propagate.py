@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from modelrecipe.edit.rewire import Insertion, Replacement, insert_after, remove_layers, replace_layers
 from modelrecipe.graph import Layer
 from modelrecipe.propagate import annotate, end_shapes, graph_shapes, input_shapes, is_complete, output_shapes
-from modelrecipe.edit.rewire import Insertion, Replacement, insert_after, remove_layers, replace_layers
 from tests.portraits import checkpoint, entry, graph, layer, ref, with_shapes
 
 CHAIN = with_shapes(

@@ -36,8 +36,8 @@ def folder(tmp_path: Path) -> Path:
         (["replace: {layers: head, with: {class: Dense, config: {units: 3}}}"], 3),
         (["remove: second"], 3),
         (["check: {parameters: 1}"], 5),
-        (["save: m.keras"], 1),
-        (["save: out.txt"], 1),
+        (["save: m.keras"], 3),
+        (["save: out.txt"], 3),
     ],
 )
 def test_a_refusal_has_the_exit_code_of_its_kind_and_writes_nothing(steps: list[str], code: int, folder: Path):

@@ -10,7 +10,7 @@ from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.sizing import with_sizes
 from modelrecipe.engine.bench import NeedsKerasError, Record, WorkBench
 from modelrecipe.engine.totals import totals
-from modelrecipe.errors import BuildError, FileError, LanguageError, Problems, RecipeError
+from modelrecipe.errors import BuildError, LanguageError, Problems, RecipeError
 from modelrecipe.outcome import StepOutcome, Totals
 from modelrecipe.step import Change, Touch
 from modelrecipe.steps.save import Save
@@ -125,7 +125,7 @@ class Execution:
             self.bench.folder = item.folder
             try:
                 self.bench.claim(item.step.path, item.step.format, force=item.step.force)
-            except FileError as error:
+            except RecipeError as error:
                 yield item.placed(error)
             for problem in self.bench.problems:
                 item.placed(problem)

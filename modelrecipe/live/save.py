@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ENDINGS = {"keras": ".keras", "h5": ".h5", "weights_h5": ".weights.h5"}
 
 
-def save_live(model: Any, path: Path, format: str) -> None:
+def save_live(model: Any, path: Path, format: str) -> str | None:
     """Write a live model.
 
     Args:
@@ -29,28 +29,30 @@ def save_live(model: Any, path: Path, format: str) -> None:
         path: where to, whatever its ending.
         format: `keras`, `h5` or `weights_h5`.
 
+    Returns:
+        None, or in words what the file could not hold.
+
     Raises:
         FileError: Keras cannot write the model in this format.
     """
     ending = _ENDINGS[format]
     if path.name.endswith(ending):
-        _write(model, path, format)
-        return
+        return _write(model, path, format)
     with tempfile.TemporaryDirectory(prefix="modelrecipe-") as folder:
         file = Path(folder) / f"model{ending}"
-        _write(model, file, format)
+        note = _write(model, file, format)
         shutil.copyfile(file, path)
+    return note
 
 
-def _write(model: Any, path: Path, format: str) -> None:
+def _write(model: Any, path: Path, format: str) -> str | None:
     # What the operating system refuses, as on a full disk, is for whoever knows the output's real name.
     with foreign_code(lambda error: _cannot_write(path, format, error), passing=OSError), _quiet():
         if format == "weights_h5":
             model.save_weights(path)
         else:
             model.save(path)
-        if format == "h5":
-            _read_back(path)
+        return _read_back(model, path) if format == "h5" else None
 
 
 def _cannot_write(path: Path, format: str, error: Exception) -> FileError:
@@ -58,8 +60,9 @@ def _cannot_write(path: Path, format: str, error: Exception) -> FileError:
     return FileError(f"Keras cannot write the model as {format}: {said}")
 
 
-def _read_back(path: Path) -> None:
+def _read_back(model: Any, path: Path) -> str | None:
     """Keras writes some models as HDF5 that it cannot read again, and says nothing: try."""
+    keras = import_keras()
     with foreign_code(
         lambda error: FileError(
             f"the old HDF5 format cannot hold this model: Keras does not read back what it writes ({reason(error)})",
@@ -67,7 +70,13 @@ def _read_back(path: Path) -> None:
             at=("path",),
         )
     ):
-        import_keras().saving.load_model(path, compile=False)
+        keras.saving.load_model(path, compile=False)
+    try:
+        keras.saving.load_model(path)
+    except Exception as error:  # whatever a metric or an optimizer of the file raises
+        model.save(path, include_optimizer=False)
+        return f"written uncompiled: the old HDF5 format cannot hold the training configuration ({reason(error)})"
+    return None
 
 
 def compile_like(model: Any, stored: Mapping[str, Any]) -> str | None:
@@ -87,11 +96,11 @@ def compile_like(model: Any, stored: Mapping[str, Any]) -> str | None:
                 model.compile_from_config(dict(stored))
             else:
                 kept = {key: stored.get(key) for key in ("loss", "loss_weights", "metrics", "weighted_metrics")}
+                # `compile` takes what it cannot make sense of as it is, and the written file would not open.
+                kept = keras.saving.deserialize_keras_object(kept, safe_mode=True)
                 model.compile(optimizer=keras.optimizers.deserialize(dict(stored["optimizer_config"])), **kept)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        return (
-            f"the model is written uncompiled: Keras cannot read the source's training configuration ({reason(error)})"
-        )
+        return f"written uncompiled: Keras cannot read the source's training configuration ({reason(error)})"
     return None
 
 

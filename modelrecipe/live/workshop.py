@@ -150,8 +150,7 @@ class Workshop:
         model = self.live(checkpoint)
         compiled = checkpoint.origin.compile_config if checkpoint.origin is not None else None
         note = save.compile_like(model, compiled) if compiled and format != "weights_h5" else None
-        save.save_live(model, path, format)
-        return note
+        return save.save_live(model, path, format) or note
 
 
 def _unfilled(checkpoint: Checkpoint) -> set[str]:

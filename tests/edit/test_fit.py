@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelrecipe.edit.fit import misfits
-from modelrecipe.graph import Layer
 from modelrecipe.edit.rewire import Insertion, Replacement, insert_after, remove_layers, replace_layers
 from tests.portraits import checkpoint, entry, graph, layer, with_shapes
+
+if TYPE_CHECKING:
+    from modelrecipe.graph import Layer
 
 CHAIN = with_shapes(
     graph(
@@ -67,7 +71,9 @@ def test_a_wrong_width_between_is_found():
 
 def multiplied(class_name: str, gate: int):
     return with_shapes(
-        graph(entry("x", 8), layer("gate", "Dense", "x", units=gate), layer("m", class_name, ["gate", "x"]), outputs="m"),
+        graph(
+            entry("x", 8), layer("gate", "Dense", "x", units=gate), layer("m", class_name, ["gate", "x"]), outputs="m"
+        ),
         {"x": (None, 8), "gate": (None, gate), "m": (None, 8)},
     )
 

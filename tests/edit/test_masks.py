@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from modelrecipe.graph import Call, Graph
 from modelrecipe.edit.masks import LostMasks, computed_masks, without_masks_of
+from modelrecipe.graph import Call, Graph
 from tests.portraits import entry, graph, layer, operation, ref, wiring
 
 
@@ -39,7 +39,12 @@ def test_a_mask_in_several_steps_is_found_whole():
 
 
 def test_a_mask_goes_with_its_source():
-    assert wiring(without_masks_of(masked(), "emb")) == {"ids": [], "emb": [["ids"]], "lstm": [["emb"]], "->": [["lstm"]]}
+    assert wiring(without_masks_of(masked(), "emb")) == {
+        "ids": [],
+        "emb": [["ids"]],
+        "lstm": [["emb"]],
+        "->": [["lstm"]],
+    }
 
 
 def test_an_operation_that_is_used_otherwise_stays():

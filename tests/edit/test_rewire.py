@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from modelrecipe.errors import EditError
-from modelrecipe.graph import Call, Graph
 from modelrecipe.edit.rewire import (
     Insertion,
     Replacement,
@@ -16,6 +14,8 @@ from modelrecipe.edit.rewire import (
     replace_layers,
     unreachable,
 )
+from modelrecipe.errors import EditError
+from modelrecipe.graph import Call, Graph
 from tests.portraits import entry, graph, layer, ref, wiring
 
 CHAIN = graph(entry(), layer("a", "Dense", "x"), layer("b", "Dense", "a"), outputs="b")
