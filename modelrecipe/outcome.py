@@ -105,7 +105,7 @@ class Output:
     exists: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Outcome:
     """Everything a plan or a run has to tell.
 
@@ -139,6 +139,9 @@ class Outcome:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for `--json`."""
         return _plain(self)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         from modelrecipe.report import render

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from modelrecipe import shapes
-from modelrecipe.graph import Call, Graph, Layer, Located, Shape, TensorRef, iter_refs, locate, map_refs
+from modelrecipe.graph import Call, Graph, Layer, Located, Shape, TensorRef, iter_refs, locate, map_refs, walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,16 +119,25 @@ def _call_shapes(
     is_as_recorded = all(shape is not None and found.get(key) == shape for key, shape in made_for)
     outputs: list[Shape | None]
     given = recorded.get((layer.name, number), {})
-    if is_as_recorded and 0 in given:
+    inner = graph_shapes(layer.graph, inputs) if layer.graph is not None else {}
+    if is_as_recorded and 0 in given and not _ends_otherwise(layer, inner):
         found.update({(layer.name, number, index): shape for index, shape in given.items()})
         return
     if layer.graph is not None:
-        inner = graph_shapes(layer.graph, inputs)
         outputs = [inner.get(ref.key) for ref in iter_refs(layer.graph.outputs)]
     else:
         outputs = [rule_shape(layer, call, inputs)]
     for index, shape in enumerate(outputs):
         found[(layer.name, number, index)] = shape
+
+
+def _ends_otherwise(layer: Layer, inner: Mapping[TensorKey, Shape | None]) -> bool:
+    """Whether an edit inside a nested model changed, or may have changed, what the model gives."""
+    if layer.graph is None:
+        return False
+    has_new = any(item.layer.is_new for item in walk(layer))
+    pairs = [(inner.get(ref.key), ref.shape) for ref in iter_refs(layer.graph.outputs)]
+    return any(now != was if now is not None else has_new for now, was in pairs if was is not None)
 
 
 def rule_shape(layer: Layer, call: Call, inputs: Sequence[Shape | None]) -> Shape | None:

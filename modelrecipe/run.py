@@ -10,7 +10,7 @@ from modelrecipe import lock
 from modelrecipe.engine.bench import WorkBench
 from modelrecipe.engine.execution import Execution
 from modelrecipe.engine.totals import totals
-from modelrecipe.errors import Problems
+from modelrecipe.errors import Problems, UsageError
 from modelrecipe.outcome import Outcome
 from modelrecipe.recipe import Recipe
 from modelrecipe.recipe.imports import import_code, require_permission
@@ -118,7 +118,7 @@ def _try(
 
 
 def apply(
-    recipe: Recipe | str | Path, model: Any, *, given: dict[str, Any] | None = None, allow_code: bool = False
+    recipe: Recipe | str | Path, model: Any, given: Mapping[str, Any] | None = None, *, allow_code: bool = False
 ) -> Any:
     """Apply a recipe's steps to a live Keras model and give back a new one; the model itself stays untouched.
 
@@ -132,12 +132,16 @@ def apply(
         allow_code: import the Python modules that the recipe names.
 
     Raises:
+        UsageError: what is given is no recipe, or no Keras model that is built.
         RecipeError: as in a run.
     """
     from modelrecipe.live.session import custom_classes_of
     from modelrecipe.recipe import load_recipe
 
+    if not isinstance(recipe, Recipe | str | Path):
+        raise UsageError(f"a recipe is a path or what load_recipe gives, not {type(recipe).__name__}")
     read = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, given)
+    _refuse_no_model(model)
     bench = WorkBench(folder=read.folder, seed=read.seed, is_safe=False)
     with bench, custom_classes_of(model):
         require_permission(read, allow_code=allow_code)
@@ -147,3 +151,12 @@ def apply(
         execution.run()
         edited = bench.measure(execution.checkpoint or bench.given)
         return bench.workshop.live(edited)
+
+
+def _refuse_no_model(model: Any) -> None:
+    from modelrecipe.live.session import import_keras
+
+    if not isinstance(model, import_keras().Model):
+        raise UsageError(f"apply takes a live Keras model, not {type(model).__name__}", hint="run takes files")
+    if not model.built:
+        raise UsageError(f"the model '{model.name}' is not built yet", hint="call it on data once")

@@ -191,7 +191,9 @@ def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path):
             temporary.write_text("mine")
             target.write_text("theirs")
 
-    with pytest.raises(FileError, match=r"exists by now: something else wrote it meanwhile; look at it, then run again$"):
+    with pytest.raises(
+        FileError, match=r"exists by now: something else wrote it meanwhile; look at it, then run again$"
+    ):
         write_while_another_does()
     assert target.read_text() == "theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["o.keras"]
@@ -210,4 +212,6 @@ def test_a_model_in_the_place_of_a_text_is_named_as_such(tmp_path):
     path.write_bytes(b"PK\x03\x04\xff\xfe")
     with pytest.raises(FileError) as refused:
         read_text(path, 100)
-    assert str(refused.value) == f"'{path}' is a model file, not a text; 'modelrecipe init {path}' makes a recipe for it"
+    assert (
+        str(refused.value) == f"'{path}' is a model file, not a text; 'modelrecipe init {path}' makes a recipe for it"
+    )

@@ -29,12 +29,14 @@ class Succession:
         chain: the new layers; one that keeps the old weights has the old layer's identity.
         tensors: weights of each new layer under its key.
         kept: names of the variables that were taken over.
+        dropped: names of those that were not, where others were.
         is_fresh: whether some layer begins with newly initialised weights.
     """
 
     chain: Sequence[Layer]
     tensors: Mapping[str, Sequence[Tensor]]
     kept: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
     is_fresh: bool = False
 
 
@@ -88,7 +90,8 @@ def succeed(checkpoint: Checkpoint, located: Located, chain: Sequence[Layer], wa
             tensors[layer.key] = own
             is_fresh = is_fresh or _may_have_weights(layer)
         layers.append(_with_flag_of(located.layer, layer) if wish == "keep" or not _may_have_weights(layer) else layer)
-    return Succession(chain=layers, tensors=tensors, kept=kept, is_fresh=is_fresh)
+    dropped = tuple(tensor.name for tensor in old if kept and tensor.name not in kept)
+    return Succession(chain=layers, tensors=tensors, kept=kept, dropped=dropped, is_fresh=is_fresh)
 
 
 def _may_have_weights(layer: Layer) -> bool:

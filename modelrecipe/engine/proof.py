@@ -54,7 +54,10 @@ def prove(
             counts[kind] += 1
             found += [f"'{path}/{tensor.name}' {trouble}"] if trouble else []
     kept = set(_paths(edited).values())
-    counts["removed"] = sum(len(source.weights.of(key)) for key in set(source.weights) - kept)
+    counts["removed"] = sum(
+        len({tensor.name for tensor in source.weights.of(key)} - {tensor.name for tensor in edited.weights.of(key)})
+        for key in source.weights
+    )
     found += _lost_layers(source, kept, replaced)
     found += _changed_flags(source, edited, written, changes)
     found += differences(edited, written)

@@ -115,7 +115,7 @@ def reason(error: Exception) -> str:
     lines = [line.strip() for line in said.splitlines()]
     skipped = ("Exception encountered when", "Arguments received", "config=")
     sentence = next((line for line in lines if line and not line.startswith(skipped)), type(error).__name__)
-    return sentence.rstrip(".")[:300]
+    return sentence.partition(". ")[0].rstrip(".")[:300]
 
 
 def _cannot_make(layer: Layer, path: str, error: Exception) -> BuildError:

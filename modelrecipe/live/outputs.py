@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +80,9 @@ def _outputs(model: Any, inputs: list[Any]) -> list[NDArray[np.generic]]:
     # Functional models tell the structure they are called with; a Sequential or subclassed one takes a single tensor.
     is_functional = not isinstance(model, keras.Sequential) and bool(getattr(model, "inputs", None))
     packed = keras.tree.pack_sequence_as(model.input, inputs) if is_functional else inputs[0]
-    with foreign_code(lambda error: _cannot_run(model, inputs, error)):
+    with foreign_code(lambda error: _cannot_run(model, inputs, error)), warnings.catch_warnings():
+        # Keras remarks on the form of the inputs, which is the one that the model asks for.
+        warnings.simplefilter("ignore", UserWarning)
         result = model(packed, training=False)
     return [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in keras.tree.flatten(result)]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import formats
+from modelrecipe.edit import fit
 from modelrecipe.edit.flags import carries_flag, set_flags
 from modelrecipe.engine.digest import architecture_digest
 from modelrecipe.errors import BuildError, FileError
@@ -87,8 +89,14 @@ class Workshop:
         return self.scratch / f"{name}-{self._names}{ending}"
 
     def measure(self, checkpoint: Checkpoint) -> Checkpoint:
-        """The same document with every shape, and with the numbers of new layers as Keras initialises them."""
+        """The same document with every shape, and with the numbers of new layers as Keras initialises them.
+
+        Raises:
+            BuildError: a layer cannot be made, or gets something else than it was made for.
+        """
         built = self._build(checkpoint)
+        for misfit in fit.misfits(checkpoint, built.shapes):
+            raise misfit
         return annotate(replace(checkpoint, weights=_with_fresh(built, checkpoint)), built.shapes)
 
     def live(self, checkpoint: Checkpoint) -> Any:
@@ -126,7 +134,10 @@ class Workshop:
             return self._built[structure]
         self.progress("building the model")
         self._built.clear()
-        built = build.build(checkpoint.model, seed=self.seed, is_safe=self.is_safe)
+        with warnings.catch_warnings():
+            # Keras remarks on how inputs are passed, which is as the model's author wrote it.
+            warnings.simplefilter("ignore", UserWarning)
+            built = build.build(checkpoint.model, seed=self.seed, is_safe=self.is_safe)
         layers = {item.layer.key: item.layer for item in walk(checkpoint.model)}
         for key in unfilled:
             live = built.layers.get(key)  # the implicit input of a Sequential model is not made

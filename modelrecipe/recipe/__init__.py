@@ -25,7 +25,7 @@ _MOST_INCLUDES = 20
 _HEAD_WITH_VARIABLES = ("name", "description", "seed")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Recipe:
     """A recipe that is known to be well formed.
 
@@ -44,6 +44,10 @@ class Recipe:
     vars: Mapping[str, Any] = field(default_factory=dict)
     imports: tuple[str, ...] = ()
     steps: tuple[RecipeStep, ...] = ()
+
+    def __repr__(self) -> str:
+        words = ", ".join(item.word for item in self.steps)
+        return f"<recipe '{self.name}': {words or 'no steps'}>"
 
     @property
     def folder(self) -> Path:

@@ -112,11 +112,11 @@ class Replace(Step):
             except EditError as error:
                 error.at = ("with", *((number,) if len(specs) > 1 else ()), *error.at)
                 raise
-        wanted: list[Wanted] = [spec.weights or (self.weights if len(specs) == 1 else None) for spec in specs]
-        if self.weights is not None and len(specs) > 1:
+        wanted: list[Wanted] = [spec.weights or self.weights for spec in specs]
+        if self.weights == "keep" and len(specs) > 1:
             raise EditError(
-                "a chain has several layers that could have the weights",
-                hint="write weights: keep or fresh in one layer of the chain",
+                "a chain has several layers that could keep the weights",
+                hint="write weights: keep in one layer of the chain, and fresh here",
                 at=("weights",),
             )
         if stays and "keep" in wanted:
@@ -140,5 +140,6 @@ def _changes(located: Located, item: Succession) -> Sequence[Change]:
     old = located.layer
     new = " → ".join(layer.kind_name for layer in item.chain)
     kept = f", {', '.join(item.kept)} kept" if item.kept else ", weights fresh" if item.is_fresh else ""
+    kept += f", {', '.join(item.dropped)} dropped" if item.dropped else ""
     what = f"{old.kind_name} → {new}{kept}"
     return [Change(kind="-/+", layer=located.path, key=old.key, what=what)]
