@@ -70,6 +70,7 @@ class Insert(Step):
         made: dict[str, list[Layer]] = {}
         taken = taken_keys(checkpoint)
         places = _places(checkpoint, chosen, side)
+        chosen = _without_idle(chosen, places, bench)
         shared: dict[tuple[str, str, int], Sequence[Layer]] = {}
         insertions: dict[str, Insertion] = {}
         for located in chosen:
@@ -105,6 +106,17 @@ class Insert(Step):
                 at=("calls",),
             )
         return "once"
+
+
+def _without_idle(chosen: Sequence[Located], places: Mapping[str, int], bench: Bench) -> Sequence[Located]:
+    """A selection without layers whose output nothing takes, unless it names nothing else."""
+    busy = [located for located in chosen if places[located.layer.key]]
+    if not busy:
+        return chosen
+    for located in chosen:
+        if not places[located.layer.key]:
+            bench.note(f"nothing takes the output of '{located.path}', so nothing is put behind it")
+    return busy
 
 
 @dataclass(frozen=True)

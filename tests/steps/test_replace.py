@@ -54,7 +54,7 @@ def test_without_a_bias_the_kernel_is_kept_and_the_bias_goes(tmp_path: Path):
     after = keras.saving.load_model(tmp_path / "out.keras")
     assert same_bits(after.get_layer("first").kernel.numpy(), model.get_layer("first").kernel.numpy())
     assert len(after.get_layer("first").weights) == 1
-    assert outcome.steps[1].changes[0].what == "Dense → Dense, kernel kept"
+    assert outcome.steps[1].changes[0].what == "Dense → Dense, kernel kept, bias dropped"
 
 
 def test_a_config_key_is_changed_and_all_others_inherited(tmp_path: Path):
@@ -213,8 +213,8 @@ def test_a_weight_that_the_old_layer_lacks_cannot_be_kept(tmp_path: Path):
 def test_weights_of_a_chain_must_name_their_layer(tmp_path: Path):
     step = "replace: {layers: head, with: [{class: Dense, config: {units: 3}}, ReLU], weights: keep}"
     assert refuse_edit(tmp_path, zoo.ZOO["chain"](), step) == (
-        "4:88: replace.weights: a chain has several layers that could have the weights;"
-        " write weights: keep or fresh in one layer of the chain"
+        "4:88: replace.weights: a chain has several layers that could keep the weights;"
+        " write weights: keep in one layer of the chain, and fresh here"
     )
 
 
