@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from modelrecipe import catalog
+from modelrecipe.edit.calls import adapted, single_input, with_input
 from modelrecipe.edit.masks import without_masks_of
 from modelrecipe.errors import EditError
 from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs, map_refs
@@ -80,7 +81,7 @@ def replace_layers(graph: Graph, replacements: Mapping[str, Replacement]) -> Gra
 def _replaced(old: Layer, item: Replacement, rewired: Callable[[TensorRef], TensorRef]) -> list[Layer]:
     """The old layer with the calls that stay, if any, and the wired chain."""
     numbers, kept = _chosen_calls(old, item), _kept_calls(old, item)
-    first = tuple(_adapted(old.calls[number], old, item.chain[0]).map(rewired).map(_unmeasured) for number in numbers)
+    first = tuple(adapted(old.calls[number], old, item.chain[0]).map(rewired).map(_unmeasured) for number in numbers)
     made = [replace(item.chain[0], calls=first)]
     for layer in item.chain[1:]:
         before = made[-1].name
@@ -156,21 +157,11 @@ def insert_before(graph: Graph, insertions: Mapping[str, Insertion]) -> Graph:
             made[name] += _wired(chain, [single_input(old, number) for number, _ in served])
             for rank, (number, _) in enumerate(served):
                 end = TensorRef(layer=chain[-1].name, call=rank)
-                calls[number] = _with_input(calls[number], single_input(old, number), end)
+                calls[number] = with_input(calls[number], single_input(old, number), end)
         changed[name] = replace(old, calls=tuple(calls))
     _check_new(graph, [layer for layers in made.values() for layer in layers], leaving=())
     layers = [part for layer in graph.layers for part in (*made.get(layer.name, ()), changed.get(layer.name, layer))]
     return replace(graph, layers=tuple(layers))
-
-
-def _with_input(call: Call, old: TensorRef, new: TensorRef) -> Call:
-    """The call with another tensor for its one input; masks stay."""
-    inputs = {key: value for key, value in call.kwargs.items() if "mask" not in key}
-
-    def put(ref: TensorRef) -> TensorRef:
-        return new if ref.key == old.key else ref
-
-    return replace(call, args=map_refs(call.args, put), kwargs={**call.kwargs, **map_refs(inputs, put)})
 
 
 def remove_layers(graph: Graph, names: Collection[str]) -> Graph:
@@ -255,28 +246,6 @@ def taps_of(graph: Graph) -> dict[str, list[Tap]]:
     return {name: sorted(taps) for name, taps in found.items()}
 
 
-def single_input(layer: Layer, number: int) -> TensorRef:
-    """The one tensor that a call takes, by position or by keyword, masks and the like aside.
-
-    Raises:
-        EditError: it takes several.
-    """
-    refs = [*iter_refs(layer.calls[number].args), *iter_refs(list(_tensor_keywords(layer.calls[number]).values()))]
-    if len(refs) != 1:
-        count = len(refs)
-        before = ", ".join(sorted({ref.layer for ref in layer.calls[number].refs()}))
-        raise EditError(
-            f"'{layer.name}' ({layer.kind_name}) takes {count} inputs, so no single tensor goes on in its place",
-            hint=f"name one of the layers before it: {before}",
-        )
-    return refs[0]
-
-
-def _tensor_keywords(call: Call) -> dict[str, Any]:
-    """Keyword arguments that hold tensors, masks aside."""
-    return {key: value for key, value in call.kwargs.items() if "mask" not in key and list(iter_refs(value))}
-
-
 def _chains(item: Insertion, taps: Sequence[Tap]) -> list[tuple[Sequence[Layer], Sequence[Tap]]]:
     """Each chain to insert, with the places that it serves."""
     if item.calls == "once" or len(taps) <= 1:
@@ -349,30 +318,3 @@ def _check_calls(layer: Layer, numbers: Sequence[int]) -> None:
             )
     if layer.is_input:
         raise EditError(f"'{layer.name}' is an input of the model and cannot be replaced")
-
-
-def _adapted(call: Call, old: Layer, new: Layer) -> Call:
-    """The old layer's call in the form that the new class takes."""
-    entry = catalog.find(new.kind_name)
-    args = call.args
-    keywords = _tensor_keywords(call)
-    if new.kind_name != old.kind_name and len(keywords) == 1 and not list(iter_refs(args)):
-        # Classes name their input differently; the first positional argument is the input of all.
-        args = tuple(keywords.values())
-        call = replace(call, kwargs={key: value for key, value in call.kwargs.items() if key not in keywords})
-    if new.is_operation != old.is_operation:
-        refs = list(iter_refs(args))
-        merges = entry is not None and entry.merges
-        args = tuple(refs) if new.is_operation else ((refs if merges else refs[0] if len(refs) == 1 else refs),)
-    if new.class_name == old.class_name or entry is None:
-        return replace(call, args=args)
-    kwargs: dict[str, Any] = {}
-    for key, value in call.kwargs.items():
-        if key in entry.call_arguments:
-            kwargs[key] = value
-        elif list(iter_refs(value)) and "mask" not in key:
-            raise EditError(
-                f"'{old.name}' is called with the tensor '{key}', for which {new.kind_name} has no argument",
-                hint=f"use a class that takes '{key}', or remove what gives it first",
-            )
-    return replace(call, args=args, kwargs=kwargs)
