@@ -136,11 +136,8 @@ def apply(
         RecipeError: as in a run.
     """
     from modelrecipe.live.session import custom_classes_of
-    from modelrecipe.recipe import load_recipe
 
-    if not isinstance(recipe, Recipe | str | Path):
-        raise UsageError(f"a recipe is a path or what load_recipe gives, not {type(recipe).__name__}")
-    read = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, given)
+    read = _as_recipe(recipe, given)
     _refuse_no_model(model)
     bench = WorkBench(folder=read.folder, seed=read.seed, is_safe=False)
     with bench, custom_classes_of(model):
@@ -151,6 +148,16 @@ def apply(
         execution.run()
         edited = bench.measure(execution.checkpoint or bench.given)
         return bench.workshop.live(edited)
+
+
+def _as_recipe(recipe: object, given: Mapping[str, Any] | None) -> Recipe:
+    from modelrecipe.recipe import load_recipe
+
+    if isinstance(recipe, Recipe):
+        return recipe
+    if isinstance(recipe, str | Path):
+        return load_recipe(recipe, given)
+    raise UsageError(f"a recipe is a path or what load_recipe gives, not {type(recipe).__name__}")
 
 
 def _refuse_no_model(model: Any) -> None:

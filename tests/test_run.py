@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import modelrecipe
 from modelrecipe import apply
 from modelrecipe.errors import Problems, ProofError
 from tests import zoo
@@ -249,3 +250,34 @@ def test_an_output_that_cannot_be_is_found_before_keras_starts(path: str, said: 
 def test_two_steps_that_write_one_file_are_found_before_keras_starts(tmp_path: Path):
     error = refuse(tmp_path, APPLICATION, "save: out.keras", "save: ./out.keras")
     assert told(error) == "5:11: save.path: two steps write './out.keras'; give each output a name of its own"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "model", "said"),
+    [
+        ({"version": 1}, None, "a recipe is a path or what load_recipe gives, not dict"),
+        ("r.yaml", "m.keras", "apply takes a live Keras model, not str; run takes files"),
+        ("r.yaml", None, "apply takes a live Keras model, not NoneType; run takes files"),
+    ],
+)
+def test_apply_says_what_it_takes(recipe: object, model: object, said: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.yaml").write_text("version: 1\nsteps: []\n")
+    with pytest.raises(modelrecipe.RecipeError) as refused:
+        modelrecipe.apply(recipe, model)  # type: ignore[arg-type]
+    assert str(refused.value) == said
+
+
+def test_apply_wants_a_model_that_is_built(tmp_path: Path):
+    (tmp_path / "r.yaml").write_text("version: 1\nsteps: []\n")
+    unbuilt = keras.Sequential([keras.layers.Dense(2)], name="later")
+    with pytest.raises(modelrecipe.RecipeError) as refused:
+        modelrecipe.apply(tmp_path / "r.yaml", unbuilt)
+    assert str(refused.value) == "the model 'later' is not built yet; call it on data once"
+
+
+def test_a_recipe_and_an_outcome_are_short_in_a_prompt(tmp_path: Path):
+    (tmp_path / "r.yaml").write_text("version: 1\nname: nothing\nsteps: []\n")
+    recipe = modelrecipe.load_recipe(tmp_path / "r.yaml")
+    assert repr(recipe) == "<recipe 'nothing': no steps>"
+    assert repr(recipe.plan()).startswith("Plan for nothing")
