@@ -120,7 +120,7 @@ def _call_shapes(
     outputs: list[Shape | None]
     given = recorded.get((layer.name, number), {})
     inner = graph_shapes(layer.graph, inputs) if layer.graph is not None else {}
-    if is_as_recorded and 0 in given and not _ends_otherwise(layer, inner):
+    if is_as_recorded and 0 in given and not _ends_otherwise(layer, inner, given):
         found.update({(layer.name, number, index): shape for index, shape in given.items()})
         return
     if layer.graph is not None:
@@ -131,12 +131,12 @@ def _call_shapes(
         found[(layer.name, number, index)] = shape
 
 
-def _ends_otherwise(layer: Layer, inner: Mapping[TensorKey, Shape | None]) -> bool:
-    """Whether an edit inside a nested model changed, or may have changed, what the model gives."""
+def _ends_otherwise(layer: Layer, inner: Mapping[TensorKey, Shape | None], given: Mapping[int, Shape]) -> bool:
+    """Whether an edit inside a nested model changed, or may have changed, what the file recorded of its outputs."""
     if layer.graph is None:
         return False
     has_new = any(item.layer.is_new for item in walk(layer))
-    pairs = [(inner.get(ref.key), ref.shape) for ref in iter_refs(layer.graph.outputs)]
+    pairs = [(inner.get(ref.key), given.get(index)) for index, ref in enumerate(iter_refs(layer.graph.outputs))]
     return any(now != was if now is not None else has_new for now, was in pairs if was is not None)
 
 

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import keras
 import pytest
 
+import modelrecipe
 from tests import zoo
 from tests.running import contents, load, refuse_plan, told, write_recipe
 
@@ -123,3 +125,29 @@ def test_values_alone_are_streamed_and_structure_is_built(folder: Path):
     assert (streamed.outputs[0].how, built.outputs[0].how) == ("streamed", "built")
     assert built.outputs[0].size is not None
     assert load(folder / "m.keras").count_params() == 239
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (
+            "replace: {layers: mid/inner, with: {class: Dense, config: {units: 9}}, weights: fresh}",
+            "'mid' outputs (None, 9), but 'head' (Dense) was built for (None, 7): its kernel is (7, 2) and would have to"
+            " be (9, 2); give what stands before it an output of (None, 7), or replace 'head' too",
+        ),
+        (
+            "remove: mid/inner",
+            "'mid' outputs (None, 4), but 'head' (Dense) was built for (None, 7): its kernel is (7, 2) and would have to"
+            " be (4, 2); give what stands before it an output of (None, 7), or replace 'head' too",
+        ),
+    ],
+)
+def test_what_breaks_behind_a_nested_model_is_found_in_the_plan(step: str, said: str, save, tmp_path: Path):
+    given = keras.Input((4,))
+    nested = keras.Model(given, keras.layers.Dense(7, name="inner")(given), name="mid")
+    outer = keras.Input((4,), name="x")
+    save(keras.Model(outer, keras.layers.Dense(2, name="head")(nested(outer))))
+    (tmp_path / "r.yaml").write_text(f"version: 1\nsteps:\n  - load: m.keras\n  - {step}\n  - save: o.keras\n")
+    with pytest.raises(modelrecipe.RecipeError) as refused:
+        modelrecipe.load_recipe(tmp_path / "r.yaml").plan()
+    assert f"{refused.value.message}; {refused.value.hint}" == said
