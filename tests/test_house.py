@@ -137,19 +137,14 @@ def test_every_module_can_be_imported_without_keras_but_those_that_make_the_cata
     assert done.stdout == "[]\n"
 
 
-def test_importing_the_package_is_quick_and_imports_next_to_nothing() -> None:
+def test_importing_the_package_imports_next_to_nothing() -> None:
     code = (
-        "import sys, time; before = set(sys.modules); begun = time.perf_counter()\n"
+        "import sys; before = set(sys.modules)\n"
         "import modelrecipe\n"
-        "print(time.perf_counter() - begun, sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+        "print(sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
     )
-    done = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
-        for _ in range(3)
-    ]
-    seconds = min(float(text.split()[0]) for text in done)
-    assert not any(heavy in done[0] for heavy in (*HEAVY, "numpy", "h5py", "jsonschema", "rich"))
-    assert seconds < 0.1
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
+    assert not any(heavy in done for heavy in (*HEAVY, "numpy", "h5py", "jsonschema", "rich"))
 
 
 def test_public_names_are_sorted_and_there() -> None:

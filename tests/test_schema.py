@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -188,14 +187,8 @@ def test_editors_are_told_all_steps_and_classes():
     assert set(config) == {argument.name for argument in entry.arguments}
 
 
-def test_it_is_small_and_quickly_made():
+def test_it_is_small():
     assert len(json.dumps(SCHEMA)) < 400_000
-    took = []
-    for _ in range(3):
-        start = time.process_time()
-        recipe_schema()
-        took.append(time.process_time() - start)
-    assert min(took) < 0.3
 
 
 def test_it_is_the_same_each_time():

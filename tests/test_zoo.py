@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import keras
@@ -46,10 +45,8 @@ def warm() -> None:
 
 @pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize("name", ZOO)
-def test_builds_within_a_second_and_always_alike(name: str):
-    start = time.process_time()
+def test_builds_always_alike(name: str):
     model = ZOO[name]()
-    assert time.process_time() - start < 1.0
     assert_same_outputs(model, ZOO[name](), sample_inputs(model))
 
 

