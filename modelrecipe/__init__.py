@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modelrecipe.recipe import Recipe, load_recipe
     from modelrecipe.run import apply
     from modelrecipe.selector import Selector, select
-    from modelrecipe.step import FLAGS, LIVE, NAMES, NOTHING, STRUCTURE, VALUES, Bench, Change, Step
+    from modelrecipe.step import FLAGS, LIVE, NAMES, NOTHING, STRUCTURE, VALUES, Bench, Change, Step, Touch
 
 _ROOMS = {
     "checkpoint": ("Checkpoint",),
@@ -25,7 +25,7 @@ _ROOMS = {
     "recipe": ("Recipe", "load_recipe"),
     "run": ("apply",),
     "selector": ("Selector", "select"),
-    "step": ("FLAGS", "LIVE", "NAMES", "NOTHING", "STRUCTURE", "VALUES", "Bench", "Change", "Step"),
+    "step": ("FLAGS", "LIVE", "NAMES", "NOTHING", "STRUCTURE", "VALUES", "Bench", "Change", "Step", "Touch"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -45,6 +45,7 @@ __all__ = [
     "RecipeError",
     "Selector",
     "Step",
+    "Touch",
     "apply",
     "load_recipe",
     "select",

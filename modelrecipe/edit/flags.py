@@ -149,8 +149,10 @@ def _flagged(value: Mapping[str, object], flag: bool) -> dict[str, object]:
     for key, item in value.items():
         if isinstance(item, Mapping):
             inner = _flagged(item, flag)
-            is_layer = isinstance(inner.get("config"), dict) and "trainable" in inner["config"]  # type: ignore[operator]
-            changed[key] = {**inner, "config": {**inner["config"], "trainable": flag}} if is_layer else inner  # type: ignore[dict-item]
+            held = inner.get("config")
+            if isinstance(held, dict) and "trainable" in held:
+                inner = {**inner, "config": {**held, "trainable": flag}}
+            changed[key] = inner
         elif isinstance(item, list):
             changed[key] = [_flagged({"_": part}, flag)["_"] for part in item]
         else:
