@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import UsageError
@@ -15,6 +14,31 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "modelrecipe.steps"
 
 
+def is_step(word: object) -> bool:
+    """Whether a step has this word.
+
+    Raises:
+        UsageError: as `steps`, where the word is none of the built-in ones.
+    """
+    return word in _built_in() or word in steps()
+
+
+def step(word: str) -> type[Step]:
+    """The step of a known word; what other packages offer is only looked through when the word is not built in.
+
+    Raises:
+        UsageError: as `steps`, likewise.
+    """
+    return _built_in().get(word) or steps()[word]
+
+
+@lru_cache(maxsize=1)
+def _built_in() -> Mapping[str, type[Step]]:
+    from modelrecipe.steps import BUILT_IN
+
+    return {step.word: step for step in BUILT_IN}
+
+
 @lru_cache(maxsize=1)
 def steps() -> Mapping[str, type[Step]]:
     """Every step by its word, the built-in ones first, in the order in which recipes tend to use them.
@@ -22,9 +46,9 @@ def steps() -> Mapping[str, type[Step]]:
     Raises:
         UsageError: an installed package offers a step that cannot be imported, whose word is taken, or that is no step.
     """
-    from modelrecipe.steps import BUILT_IN
+    from importlib.metadata import entry_points  # slow to import, and needed by few
 
-    found: dict[str, type[Step]] = {step.word: step for step in BUILT_IN}
+    found = dict(_built_in())
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         try:
             step = entry.load()

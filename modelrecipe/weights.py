@@ -7,6 +7,7 @@ then. This room knows neither file formats nor Keras.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -44,7 +45,7 @@ class Tensor:
     @property
     def size(self) -> int | None:
         """How many numbers it holds; None where the shape is not known yet."""
-        return None if self.shape is None else int(np.prod(self.shape, dtype=np.int64))
+        return None if self.shape is None else math.prod(self.shape)
 
     @property
     def is_random_state(self) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -15,7 +16,7 @@ def offered(monkeypatch):
 
     def offer(name: str, value: str) -> None:
         entry = EntryPoint(name, value, registry.ENTRY_POINTS)
-        monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [entry])
         registry.steps.cache_clear()
 
     yield offer

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import ml_dtypes
 import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o, h5t
 
 from modelrecipe.errors import FileError
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _BOMB_FLOOR = 1 << 32
 _MOST_EXPANSION = 1000
 _DEEPEST = 64
-_LINKS: Mapping[type, str] = {h5py.SoftLink: "a soft link", h5py.ExternalLink: "an external link"}
+_LINKS: Mapping[int, str] = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "an external link"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,15 +168,17 @@ def read_tree(handle: h5py.File, extent: Extent, skip: Collection[str] = ()) -> 
     Raises:
         FileError: something in the file is refused; see the room's duty.
     """
-    return _Walk(extent=extent).group(handle, "", skip)
+    return _Walk(extent=extent).group(handle.id, "", skip)
 
 
 @dataclass(kw_only=True)
 class _Walk:
-    extent: Extent
-    met: set[Any] = field(default_factory=set)
+    """The pass over all headers, through h5py's low level: objects of the high one cost twice the time."""
 
-    def group(self, handle: h5py.Group, path: str, skip: Collection[str] = ()) -> Group:
+    extent: Extent
+    met: set[int] = field(default_factory=set)
+
+    def group(self, handle: h5g.GroupID, path: str, skip: Collection[str] = ()) -> Group:
         if path.count("/") > _DEEPEST:
             raise self.refusal(path, f"is nested deeper than {_DEEPEST} groups")
         groups: dict[str, Group] = {}
@@ -185,25 +188,25 @@ class _Walk:
             if name in skip:
                 continue
             inner = f"{path}/{name}" if path else name
-            if name != raw or not name.isprintable():
+            if name.encode() != raw or not name.isprintable():
                 raise self.refusal(inner, "has a name that is no printable text")
-            link = handle.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise self.refusal(inner, f"is {_LINKS.get(type(link), 'a link of an unknown kind')}")
-            found = handle[name]
+            link = handle.links.get_info(raw).type
+            if link != h5l.TYPE_HARD:
+                raise self.refusal(inner, f"is {_LINKS.get(link, 'a link of an unknown kind')}")
+            found = h5o.open(handle, raw)
             self.once(found, inner)
-            if isinstance(found, h5py.Dataset):
+            if isinstance(found, h5d.DatasetID):
                 tensors[name] = self.tensor(found, inner)
-            elif isinstance(found, h5py.Group):
+            elif isinstance(found, h5g.GroupID):
                 groups[name] = self.group(found, inner)
             else:
                 raise self.refusal(inner, "is neither a group nor a dataset")
-        label = as_text(handle.attrs["name"]) if path.endswith("vars") and "name" in handle.attrs else None
+        label = _text_attribute(handle, "name") if path.endswith("vars") else None
         return Group(path=path, label=label, groups=groups, tensors=tensors)
 
-    def once(self, found: Any, path: str) -> None:
+    def once(self, found: h5o.ObjectID, path: str) -> None:
         """Refuse a second way to one object: nobody writes it, and a cycle would never end."""
-        address = hash(found.id)  # h5py makes it of the place in the file
+        address = hash(found)  # h5py makes it of the place in the file
         if address in self.met:
             raise self.refusal(path, "is linked from two places")
         self.met.add(address)
@@ -211,41 +214,54 @@ class _Walk:
     def refusal(self, path: str, what: str) -> FileError:
         return FileError(f"'{self.extent.file}' is refused: '{_shown(path)}' in it {what}")
 
-    def tensor(self, found: h5py.Dataset, path: str) -> StoredTensor:
-        plist = found.id.get_create_plist()
-        if plist.get_layout() == h5py.h5d.VIRTUAL:
+    def tensor(self, found: h5d.DatasetID, path: str) -> StoredTensor:
+        plist = found.get_create_plist()
+        layout = plist.get_layout()
+        if layout == h5d.VIRTUAL:
             raise self.refusal(path, "is a virtual dataset")
-        if plist.get_layout() == h5py.h5d.CONTIGUOUS and plist.get_external_count():
+        if layout == h5d.CONTIGUOUS and plist.get_external_count():
             raise self.refusal(path, "keeps its numbers in an external file")
         shape, stored = found.shape, found.dtype
         if shape is None or stored.kind not in "biufcV" or stored.names:
             raise self.refusal(path, f"holds '{'nothing' if shape is None else stored}' instead of numbers")
         size = math.prod(shape) * stored.itemsize
-        if size > _BOMB_FLOOR and size > _MOST_EXPANSION * found.id.get_storage_size():
+        if size > _BOMB_FLOOR and size > _MOST_EXPANSION * found.get_storage_size():
             raise self.refusal(path, f"unfolds to {size} bytes, of which next to nothing is stored")
-        dtype = self.keras_type(found, path)
-        return StoredTensor(path=path, shape=shape, dtype=dtype, source=self.source(found, path, dtype, size))
+        dtype = self.keras_type(found, stored, path)
+        source = self.source(found, path, dtype, shape, stored)
+        return StoredTensor(path=path, shape=shape, dtype=dtype, source=source)
 
-    def keras_type(self, found: h5py.Dataset, path: str) -> str:
+    def keras_type(self, found: h5d.DatasetID, stored: np.dtype[Any], path: str) -> str:
         """The type's name; types that HDF5 lacks are stored as bare bytes, with their name as an attribute."""
-        if found.dtype.kind != "V":
-            return found.dtype.name
-        name = as_text(found.attrs.get("dtype", ""))
+        if stored.kind != "V":
+            return stored.name
+        name = _text_attribute(found, "dtype") or ""
         known = getattr(ml_dtypes, name, None) if name.isidentifier() else None
-        if not isinstance(known, type) or np.dtype(known).itemsize != found.dtype.itemsize:
-            raise self.refusal(path, f"holds bytes of an unknown type '{name or found.dtype.str}'")
+        if not isinstance(known, type) or np.dtype(known).itemsize != stored.itemsize:
+            raise self.refusal(path, f"holds bytes of an unknown type '{name or stored.str}'")
         return name
 
-    def source(self, found: h5py.Dataset, path: str, dtype: str, size: int) -> Source:
-        offset = found.id.get_offset()
-        is_plain = h5py.h5t.py_create(found.dtype, logical=True).equal(found.id.get_type())
+    def source(
+        self, found: h5d.DatasetID, path: str, dtype: str, shape: tuple[int, ...], stored: np.dtype[Any]
+    ) -> Source:
+        size = math.prod(shape) * stored.itemsize
+        offset = found.get_offset()
+        is_plain = h5t.py_create(stored, logical=True).equal(found.get_type())
         if offset is None or not is_plain or size == 0:
             return DatasetSource(extent=self.extent, path=path, dtype=dtype)
         if offset + size > self.extent.size:
             raise self.refusal(path, "reaches past the end of the file")
-        return ContiguousSource(
-            extent=self.extent, offset=offset, shape=found.shape, stored=found.dtype.str, dtype=dtype
-        )
+        return ContiguousSource(extent=self.extent, offset=offset, shape=shape, stored=stored.str, dtype=dtype)
+
+
+def _text_attribute(found: h5o.ObjectID, name: str) -> str | None:
+    """The text of an attribute; None where there is none."""
+    if not h5a.exists(found, name.encode()):
+        return None
+    attribute = h5a.open(found, name.encode())
+    value = np.empty(attribute.shape, attribute.dtype)
+    attribute.read(value)
+    return as_text(value[()])
 
 
 def to_stored(values: NDArray[np.generic], stored: np.dtype[Any]) -> NDArray[np.generic]:

@@ -168,7 +168,7 @@ class _Reader:
                 yield from self._include(source, (*at, word), data, path) if is_wanted else ()
             elif is_wanted:
                 yield RecipeStep(
-                    step=fields.read(registry.steps()[word], data),
+                    step=fields.read(registry.step(word), data),
                     word=word,
                     data=data,
                     source=source,

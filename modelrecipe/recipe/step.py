@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BESIDE = ("id", "description", "when")
 """The keys that may stand beside a step's word."""
+_INCLUDE = "include"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,25 +71,30 @@ def placed(error: RecipeError, source: Source, at: tuple[str | int, ...] = (), w
 
 def step_word(item: Any) -> tuple[str | None, list[RecipeError]]:
     """The one step key of an item of `steps`, if it has one that can be gone on with, and what is wrong around it."""
-    known = [*registry.steps(), "include"]
     if not isinstance(item, dict) or not item:
-        return None, [_not_a_step(item, known)]
-    words = [key for key in item if key in known]
-    strange = [key for key in item if key not in known and key not in BESIDE]
-    errors = list(_strange_keys(item, words, strange, known))
+        return None, [_not_a_step(item)]
+    strange = [key for key in item if key not in BESIDE and not _is_word(key)]
+    words = [key for key in item if key not in BESIDE and key not in strange]
+    errors = list(_strange_keys(item, words, strange))
     if len(words) > 1:
         names = " and ".join(f"'{word}'" for word in words)
         hint = f"begin a new list item with '- {words[1]}:'"
         errors.append(UnknownKeyError(f"one step has two words, {names}", hint=hint, at=(words[1],)))
     elif not words and not strange:
-        errors.append(LanguageError("a step without a word", hint=_known_steps(known)))
+        errors.append(LanguageError("a step without a word", hint=_known_steps()))
     is_sound = len(words) == 1 and not _hanging(item, words[0], strange)
     return words[0] if is_sound else None, errors
 
 
-def _strange_keys(
-    item: Mapping[str, Any], words: list[str], strange: list[str], known: list[str]
-) -> Iterator[RecipeError]:
+def _is_word(key: object) -> bool:
+    return key == _INCLUDE or registry.is_step(key)
+
+
+def _words() -> list[str]:
+    return [*registry.steps(), _INCLUDE]
+
+
+def _strange_keys(item: Mapping[str, Any], words: list[str], strange: list[str]) -> Iterator[RecipeError]:
     """Keys of a step that are neither its word nor stand beside it."""
     if words and (stray := _hanging(item, words[0], strange)):
         word, value = words[0], item[words[0]]
@@ -98,9 +104,9 @@ def _strange_keys(
         yield UnknownKeyError(f"'{stray}' stands beside '{word}', not below it", hint=hint, at=(stray,))
         return
     for key in strange:
-        near = did_you_mean(key, known if not words else BESIDE)
+        near = did_you_mean(key, _words() if not words else BESIDE)
         if not words:
-            yield UnknownKeyError(f"unknown step '{key}'", hint=near or _known_steps(known), at=(key,))
+            yield UnknownKeyError(f"unknown step '{key}'", hint=near or _known_steps(), at=(key,))
         else:
             hint = near or f"beside it may stand: {', '.join(BESIDE)}"
             yield UnknownKeyError(f"unknown key '{key}' beside '{words[0]}'", hint=hint, at=(key,))
@@ -121,28 +127,29 @@ def _parameters(word: str) -> Mapping[str, Any]:
     return next((option["properties"] for option in part.get("anyOf", [part]) if "properties" in option), {})
 
 
-def _not_a_step(item: Any, known: list[str]) -> RecipeError:
+def _not_a_step(item: Any) -> RecipeError:
+    known = _words()
     word, *rest = re.split(r"[:\s]+", item, maxsplit=1) if isinstance(item, str) else ("",)
     word = word if word in known else (nearest_names(word, known, most=1) or [""])[0]
     hint = f"write '- {word}: {' '.join(rest) or '...'}'" if word else None
     return LanguageError("a step is a mapping, as '- save: out.keras'", hint=hint)
 
 
-def _known_steps(known: list[str]) -> str:
-    return "known steps: " + ", ".join(known)
+def _known_steps() -> str:
+    return "known steps: " + ", ".join(_words())
 
 
 def step_problems(word: str, data: Any) -> Iterator[RecipeError]:
     """What is wrong with the value of a step, or of `include`: its form first, and what it says when that is right."""
     found = list(_without_echo(schema.problems(data, schema.step_schema(word)), word, data))
     yield from found
-    if not found and word != "include":
-        yield from iter_problems(fields.read(registry.steps()[word], data))
+    if not found and word != _INCLUDE:
+        yield from iter_problems(fields.read(registry.step(word), data))
 
 
 def _without_echo(problems: Iterator[LanguageError], word: str, data: Any) -> Iterator[LanguageError]:
     """A selector's keys written straight into the step are one mistake, not one for each key and a missing one."""
-    step = registry.steps().get(word)
+    step = None if word == _INCLUDE else registry.step(word)
     holds_layers = step is not None and any(item.key == "layers" for item in fields.fields_of(step))
     own = {item.key for item in fields.fields_of(step)} if step is not None else set()
     selector_keys = {item.key for item in fields.fields_of(Selector)} - own if holds_layers else set()

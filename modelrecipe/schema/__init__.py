@@ -18,6 +18,8 @@ from modelrecipe.schema.misfit import problems
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from modelrecipe.step import Step
+
 __all__ = ["ITEM_KEYS", "VARIABLE_TYPES", "head_schema", "include_schema", "problems", "recipe_schema", "step_schema"]
 
 VARIABLE_TYPES = ("string", "path", "integer", "number", "boolean", "list")
@@ -85,11 +87,12 @@ _TO_REFERENCE: Schema = {"$ref": "#/definitions/variable"}
 def _parts() -> tuple[dict[str, Schema], dict[str, Schema]]:
     """The schema of each step, and the definitions that they share."""
     definitions: dict[str, Schema] = {}
-    words = {
-        word: {**class_schema(step, definitions=definitions), "description": step.summary()}
-        for word, step in registry.steps().items()
-    }
-    return words, definitions
+    return {word: _step_part(step, definitions) for word, step in registry.steps().items()}, definitions
+
+
+def _step_part(step: type[Step], definitions: dict[str, Schema]) -> Schema:
+    """The schema of one step; what it shares with others goes into `definitions`."""
+    return {**class_schema(step, definitions=definitions), "description": step.summary()}
 
 
 def head_schema() -> Schema:
@@ -124,8 +127,10 @@ def include_schema() -> Schema:
 @lru_cache(maxsize=64)
 def step_schema(word: str) -> Schema:
     """The schema of one step, with the definitions it needs."""
-    words, definitions = _parts()
-    return {**(include_schema() if word == "include" else words[word]), "definitions": definitions}
+    if word == "include":
+        return include_schema()
+    definitions: dict[str, Schema] = {}
+    return {**_step_part(registry.step(word), definitions), "definitions": definitions}
 
 
 def recipe_schema() -> Schema:
