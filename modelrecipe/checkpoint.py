@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mended:
+    """One repair that a file needed (`formats.repairs`).
+
+    Args:
+        repair: its name.
+        layers: paths of the layers that it mended, as they were called; "" for the outermost model.
+    """
+
+    repair: str
+    layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Origin:
     """The file a checkpoint was read from.
 
@@ -26,6 +39,8 @@ class Origin:
         has_optimizer_state: whether the optimizer's variables are stored.
         assets: names of further members that belong to layers (vocabularies), as `layers/text_vectorization/...`.
         asset_layers: those that each layer key owns: member name to the path below the layer's own folder.
+        repairs: what was mended, in order; the document is then no longer what the file says, word by word.
+        remarks: what a reader should know of the file beside that, in words.
     """
 
     path: Path
@@ -35,6 +50,8 @@ class Origin:
     has_optimizer_state: bool = False
     assets: tuple[str, ...] = ()
     asset_layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    repairs: tuple[Mended, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 Shape = tuple[int | None, ...]
@@ -58,9 +59,13 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     form: Literal["keras3", "legacy"] = "keras3"
 
-    def refs(self) -> list[TensorRef]:
+    def refs(self) -> tuple[TensorRef, ...]:
         """Every tensor the call takes, positional ones first."""
-        return [*iter_refs(self.args), *iter_refs(self.kwargs)]
+        return self._refs
+
+    @cached_property
+    def _refs(self) -> tuple[TensorRef, ...]:
+        return (*iter_refs(self.args), *iter_refs(self.kwargs))
 
     def map(self, function: Callable[[TensorRef], Any]) -> Call:
         """The same call with every tensor put through `function`."""
@@ -198,7 +203,7 @@ def iter_refs(structure: Any) -> Iterator[TensorRef]:
     """
     if isinstance(structure, TensorRef):
         yield structure
-    elif isinstance(structure, Mapping):
+    elif isinstance(structure, dict):
         for key in sorted(structure):
             yield from iter_refs(structure[key])
     elif isinstance(structure, list | tuple):
@@ -210,7 +215,7 @@ def map_refs(structure: Any, function: Callable[[TensorRef], Any]) -> Any:
     """The same structure with every `TensorRef` put through `function`; all else as it was."""
     if isinstance(structure, TensorRef):
         return function(structure)
-    if isinstance(structure, Mapping):
+    if isinstance(structure, dict):
         return {key: map_refs(value, function) for key, value in structure.items()}
     if isinstance(structure, tuple):
         return tuple(map_refs(value, function) for value in structure)

@@ -6,6 +6,7 @@ is written by Keras, elsewhere.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError, did_you_mean
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 _ZIP = b"PK"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_RECIPE = re.compile(rb"^(version|steps)[ \t]*:", re.MULTILINE)
+_BEGINNING = 2**16
 _NAMES = {"keras": "a Keras zip", "h5": "HDF5"}
-_READERS: Mapping[str, Callable[[Path], Checkpoint]] = {"keras": keras_zip.read, "h5": hdf5.read}
+_READERS: Mapping[str, Callable[..., Checkpoint]] = {"keras": keras_zip.read, "h5": hdf5.read}
 _REWRITERS: Mapping[tuple[str, str], Callable[[Checkpoint, Path, Path], None]] = {
     ("keras_zip", "keras"): keras_zip_writing.rewrite,
     ("keras_zip", "weights_h5"): keras_zip_writing.rewrite_weights,
@@ -37,12 +40,13 @@ FORMATS = ("keras", "h5", "weights_h5")
 """What a recipe may write: a whole model as a zip or as HDF5, or the weights alone."""
 
 
-def read_checkpoint(path: Path, format: str | None = None) -> Checkpoint:
+def read_checkpoint(path: Path, format: str | None = None, *, mends: bool = True) -> Checkpoint:
     """The model in a file, as a document: headers are read now, numbers when they are asked for.
 
     Args:
         path: the file. Its suffix says nothing; its content does.
         format: `keras` or `h5`, where the content is not to decide.
+        mends: whether what older versions of Keras wrote is repaired; see `formats.repairs`.
 
     Raises:
         FileError: the file is missing, damaged, unsafe, or no whole Keras model.
@@ -53,7 +57,7 @@ def read_checkpoint(path: Path, format: str | None = None) -> Checkpoint:
     found = _sniff(path, is_decided=format is not None)
     if format is not None and found not in (None, format):
         raise FileError(f"'{path}' is {_NAMES[found]}, but '{format}' is asked for", hint="leave 'format' out")
-    return _READERS[format or found](path)
+    return _READERS[format or found](path, mends=mends)
 
 
 def read_weights(path: Path, model: Layer) -> Weights:
@@ -74,16 +78,19 @@ def _sniff(path: Path, *, is_decided: bool) -> str:
         raise _directory(path)
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(_BEGINNING)
     except OSError as error:
         raise cannot_read(path, error) from error
     if not start:
         raise FileError(f"'{path}' is empty")
     if start.startswith(_ZIP):
         return "keras"
-    if start == _HDF5:
+    if start.startswith(_HDF5):
         return "h5"
-    raise FileError(f"'{path}' is neither a Keras zip nor HDF5; it begins with {start!r}")
+    if _RECIPE.search(start):
+        hint = f"a recipe takes its steps in with 'include: {path.name}'"
+        raise FileError(f"'{path}' is a recipe, not a model", hint=hint)
+    raise FileError(f"'{path}' is neither a Keras zip nor HDF5; it begins with {start[:8]!r}")
 
 
 def _directory(path: Path) -> FileError:
@@ -100,9 +107,11 @@ def _directory(path: Path) -> FileError:
 
 
 def can_rewrite(checkpoint: Checkpoint, format: str) -> bool:
-    """Whether `rewrite` can write the checkpoint: its wiring is that of the file it came from, of a kin format."""
+    """Whether `rewrite` can write the checkpoint: it says what the file says that it came from, of a kin format."""
     origin = checkpoint.origin
-    return origin is not None and not checkpoint.is_restructured and (origin.format, format) in _REWRITERS
+    if origin is None or origin.repairs or checkpoint.is_restructured:
+        return False
+    return (origin.format, format) in _REWRITERS
 
 
 def rewrite(checkpoint: Checkpoint, target: Path, format: str) -> None:

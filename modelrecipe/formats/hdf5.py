@@ -17,6 +17,8 @@ from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5_layers import OWN, Assigned, assign
 from modelrecipe.formats.hdf5_tensors import Group, as_text, open_hdf5, read_tree
 from modelrecipe.formats.recorded_names import Recorded
+from modelrecipe.formats.repairs import mend_config, mend_document
+from modelrecipe.formats.repairs.repair import Writer
 from modelrecipe.keras_config import read_model
 
 if TYPE_CHECKING:
@@ -54,16 +56,24 @@ class Contents:
     recorded: Mapping[str, tuple[Recorded, ...]] = field(default_factory=dict)
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, *, mends: bool = True) -> Checkpoint:
     """The model in an HDF5 file.
+
+    Args:
+        path: the file.
+        mends: whether what older versions of Keras wrote is repaired.
 
     Raises:
         FileError: the file is damaged, refused as unsafe, holds no architecture, or its weights do not fit the layers.
     """
     contents = open_contents(path)
-    model, _ = read_architecture(contents)
-    assigned = assign_weights(contents, model)
     version = contents.attributes.get("keras_version")
+    writer = Writer.of(version, contents.attributes.get("backend"))
+    config, applied = read_config(contents), ()
+    if mends:
+        config, applied = mend_config(config, writer)
+    model = to_model(contents, config)
+    assigned = assign_weights(contents, model)
     training = contents.attributes.get("training_config")
     origin = Origin(
         path=path,
@@ -72,7 +82,8 @@ def read(path: Path) -> Checkpoint:
         compile_config=_json(path, "training_config", training) if training else None,
         has_optimizer_state=contents.has_optimizer_state,
     )
-    return Checkpoint(model=model, weights=assigned.weights, origin=origin, inner=assigned.inner)
+    checkpoint = Checkpoint(model=model, weights=assigned.weights, origin=origin, inner=assigned.inner)
+    return mend_document(checkpoint, writer, applied) if mends else checkpoint
 
 
 def open_contents(path: Path) -> Contents:
@@ -113,23 +124,21 @@ def _no_architecture(path: Path, is_weights_file: bool) -> FileError:
     return FileError(f"'{path}' is HDF5, but no Keras model: it has no attribute '{CONFIG}'")
 
 
-def read_architecture(contents: Contents) -> tuple[Layer, dict[str, Any]]:
-    """The model that the file's configuration describes, and the configuration itself.
+def read_config(contents: Contents) -> dict[str, Any]:
+    """The file's configuration as it stands there."""
+    return _json(contents.path, CONFIG, contents.attributes[CONFIG])
+
+
+def to_model(contents: Contents, config: Mapping[str, Any]) -> Layer:
+    """The model that a configuration describes.
 
     Raises:
-        FileError: the configuration is not one that Keras 2.2.3 or later writes.
+        FileError: the configuration is not one that Keras writes.
     """
-    path, version = contents.path, contents.attributes.get("keras_version", "1")
-    config = _json(path, CONFIG, contents.attributes[CONFIG])
-    if version.startswith("1.") or version == "1" or isinstance(config.get("config"), list):
-        raise FileError(
-            f"'{path}' was written by Keras {version}, whose configurations are not read",
-            hint="save it again with Keras 2.2.3 or later",
-        )
     try:
-        return read_model(config), config
+        return read_model(config)
     except FileError as error:
-        raise FileError(f"'{path}': {error.message}", hint=error.hint) from error
+        raise FileError(f"'{contents.path}': {error.message}", hint=error.hint) from error
 
 
 def assign_weights(contents: Contents, model: Layer) -> Assigned:

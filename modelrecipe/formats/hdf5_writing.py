@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe.formats.hdf5 import CONFIG, OPTIMIZER, WEIGHTS, assign_weights, open_contents, read_architecture
+from modelrecipe.formats.hdf5 import CONFIG, OPTIMIZER, WEIGHTS, assign_weights, open_contents, read_config, to_model
 from modelrecipe.formats.hdf5_names import apply_moves, plan_moves
 from modelrecipe.formats.hdf5_order import reorder
 from modelrecipe.formats.rewriting import Rewriting, stream
@@ -40,7 +40,8 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
         FileError: `origin` changed since, is damaged, or has no room for a tensor.
     """
     contents = open_contents(origin)
-    model, config = read_architecture(contents)
+    config = read_config(contents)
+    model = to_model(contents, config)
     assigned = assign_weights(contents, model)
     edited: dict[str, Tensor] = {}
     for key, tensor in changed_tensors(checkpoint, assigned.weights):

@@ -14,6 +14,8 @@ from modelrecipe.checkpoint import Checkpoint, Origin
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5_tensors import Group, open_hdf5, read_tree
 from modelrecipe.formats.keras_groups import OPTIMIZER, Bound, bind
+from modelrecipe.formats.repairs import mend_config, mend_document
+from modelrecipe.formats.repairs.repair import Writer
 from modelrecipe.formats.zip_members import locate_member, open_zip, read_member
 from modelrecipe.keras_config import read_model
 
@@ -56,16 +58,20 @@ class KerasZip:
     checkpoint: Checkpoint
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, *, mends: bool = True) -> Checkpoint:
     """The model in a `.keras` file.
 
+    Args:
+        path: the file.
+        mends: whether what older versions of Keras wrote is repaired.
+
     Raises:
-        FileError: the file is damaged, refused as unsafe, or no model of Keras 3.
+        FileError: the file is damaged, refused as unsafe, or no model of Keras.
     """
-    return open_model(path).checkpoint
+    return open_model(path, mends=mends).checkpoint
 
 
-def open_model(path: Path) -> KerasZip:
+def open_model(path: Path, *, mends: bool = False) -> KerasZip:
     """Everything about a `.keras` file that its writer needs to know; see `read`."""
     with open_zip(path) as archive:
         names = archive.namelist()
@@ -74,8 +80,10 @@ def open_model(path: Path) -> KerasZip:
         metadata = _read_json(archive, METADATA, path) if METADATA in names else {}
         extent = locate_member(archive, WEIGHTS, path)
     root, has_optimizer_state = _read_weights(extent)
+    writer = Writer.of(metadata.get("keras_version"))
+    mended, applied = mend_config(config, writer) if mends else (config, ())
     try:
-        model = read_model(config)
+        model = read_model(mended)
     except FileError as error:
         raise FileError(f"'{path}': {error.message}", hint=error.hint) from error
     try:
@@ -92,6 +100,7 @@ def open_model(path: Path) -> KerasZip:
         assets=tuple(name.removeprefix(ASSETS) for name in assets),
         asset_layers=_assets_of_layers(assets, bound),
     )
+    checkpoint = Checkpoint(model=model, weights=bound.weights, origin=origin, inner=bound.inner)
     return KerasZip(
         path=path,
         config=config,
@@ -99,7 +108,7 @@ def open_model(path: Path) -> KerasZip:
         extent=extent,
         has_optimizer_state=has_optimizer_state,
         bound=bound,
-        checkpoint=Checkpoint(model=model, weights=bound.weights, origin=origin, inner=bound.inner),
+        checkpoint=mend_document(checkpoint, writer, applied) if mends else checkpoint,
     )
 
 
