@@ -41,7 +41,11 @@ class Application:
     name: Annotated[str, Doc("the constructor, as VGG16"), Rule({"enum": sorted(ARCHITECTURES)})]
     weights: Annotated[str | None, Doc("null, imagenet (needs the network once), or a weights file")]
     include_top: Annotated[bool | None, Doc("with the classifier")] = None
-    input_shape: Annotated[tuple[int, ...] | None, Doc("sizes without batch, as [224, 224, 3]")] = None
+    input_shape: Annotated[
+        tuple[Annotated[int, Rule({"minimum": 1})], ...] | None,
+        Doc("sizes without batch, as [224, 224, 3]"),
+        Rule({"minItems": 3, "maxItems": 3}),
+    ] = None
     pooling: Annotated[str | None, Doc("avg or max, at the end of a model without classifier")] = None
     classes: Annotated[int | None, Doc("how many classes the classifier tells apart"), Rule({"minimum": 1})] = None
     classifier_activation: Annotated[str | None, Doc("activation of the classifier")] = None

@@ -7,11 +7,16 @@ room knows neither YAML nor Keras, and prints nothing.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+_WIDEST = 72
+"""Characters of a source line in an excerpt: with the gutter, a terminal of 80 columns."""
+_ENDLESS = re.compile(r"(?<![\w'])'(?=[^\s,;:.)])[^'\n]{400,}'|\S{400,}")
 
 
 @dataclass(frozen=True, order=True)
@@ -35,22 +40,30 @@ class Place:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
-    def excerpt(self) -> str:
-        """The source line with its number, and carets under the spot."""
+    def excerpt(self, width: int = 80) -> str:
+        """The source line with its number, and carets under the spot; cut around the spot to fit `width` columns."""
         number = str(self.line)
         text = self.text.expandtabs(1)
         start = self.column - 1
-        shown, offset = _window(text, start)
+        shown, offset = _window(text, start, max(20, min(_WIDEST, width - len(number) - 5)))
         length = max(1, min(self.length, len(shown) - (start - offset)))
         return f"  {number} | {shown}\n  {' ' * len(number)} | {' ' * (start - offset)}{'^' * length}"
 
 
-def _window(text: str, start: int, width: int = 72) -> tuple[str, int]:
-    """Cut a long line to the part around `start`, so that it fits a terminal of 80 columns."""
+def _window(text: str, start: int, width: int) -> tuple[str, int]:
+    """Cut a long line to the part around `start`."""
     if len(text) <= width:
         return text, 0
     offset = max(0, min(start - width // 2, len(text) - width))
     return text[offset : offset + width], offset
+
+
+def shortened(text: str) -> str:
+    """The text with each name that no reader would read to its end cut in its middle, be it in quotes or a long word.
+
+    The bound leaves paths whole, which are there to be copied.
+    """
+    return _ENDLESS.sub(lambda found: f"{found.group()[:60]}...{found.group()[-20:]}", text)
 
 
 class RecipeError(Exception):
@@ -78,7 +91,7 @@ class RecipeError(Exception):
         layer: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = shortened(message)
         self.hint = hint
         self.key = key
         self.place = place
@@ -86,10 +99,16 @@ class RecipeError(Exception):
         self.layer = layer
 
     def __str__(self) -> str:
-        head = ": ".join(part for part in (str(self.place or ""), self.key or "", self.message) if part)
+        return self.told()
+
+    def told(self, width: int = 80) -> str:
+        """Place, key, message and hint in one line, and below it the source line, which fits `width` columns."""
+        key = shortened(self.key or "")
+        head = ": ".join(part for part in (str(self.place or ""), key, self.message) if part)
         if self.hint:
-            head += f"; {self.hint}"
-        return f"{head}\n{self.place.excerpt()}" if self.place and self.place.text else head
+            # Behind a message of several lines the hint would look like a part of the last one.
+            head += ("\n" if "\n" in self.message else "; ") + shortened(self.hint)
+        return f"{head}\n{self.place.excerpt(width)}" if self.place and self.place.text else head
 
     def as_dict(self) -> dict[str, object]:
         """The error as plain data, for `--json`."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from modelrecipe.errors import FileError, nearest_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _MODEL_BEGINNINGS = (b"PK\x03\x04", b"\x89HDF")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -128,20 +128,54 @@ def read_text(path: Path, limit: int) -> str:
     Raises:
         FileError: the file is missing, a directory, unreadable, too large, or not UTF-8.
     """
+    content = read_bytes(path, limit)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        refuse_model(path, content)
+        raise FileError(f"'{path}' is not UTF-8: byte {error.start} is 0x{content[error.start]:02x}") from error
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The content of a file of at most `limit` bytes.
+
+    Raises:
+        FileError: the file is missing, a directory, unreadable, or too large.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
         raise cannot_read(path, error) from error
     if len(content) > limit:
+        refuse_model(path, content)
         raise FileError(f"'{path}' is larger than {limit} bytes")
+    return content
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what may never end or never answer: pipes, sockets and devices.
+
+    Raises:
+        FileError: it is one, or there is nothing at `path`.
+    """
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if content.startswith(_MODEL_BEGINNINGS):
-            hint = f"'modelrecipe init {path}' makes a recipe for it"
-            raise FileError(f"'{path}' is a model file, not a text", hint=hint) from error
-        raise FileError(f"'{path}' is not UTF-8: byte {error.start} is 0x{content[error.start]:02x}") from error
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise FileError(f"'{path}' is neither a file nor a directory", hint="save the model to a file first")
+
+
+def refuse_model(path: Path, content: bytes) -> None:
+    """Refuse the content of a model file where a text is wanted.
+
+    Raises:
+        FileError: it begins as one.
+    """
+    if content.startswith(_MODEL_BEGINNINGS):
+        hint = f"'modelrecipe init {path}' makes a recipe for it"
+        raise FileError(f"'{path}' is a model file, not a text", hint=hint)
 
 
 def cannot_read(path: Path, error: OSError) -> FileError:
@@ -169,11 +203,23 @@ def _missing(path: Path) -> FileError:
     if not folder.is_dir():
         return FileError(f"'{path}' does not exist, nor does the folder '{folder}'")
     try:
-        near = nearest_names(path.name, sorted(entry.name for entry in folder.iterdir()))
+        near = _near_files(path.name, sorted(entry.name for entry in folder.iterdir()))
     except OSError:
         near = []
     hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else None
     return FileError(f"'{path}' does not exist", hint=hint)
+
+
+def _near_files(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """The files whose names without endings resemble this one's; of equally near ones those with its ending first."""
+    by_stem: dict[str, list[str]] = {}
+    for item in known:
+        by_stem.setdefault(Path(item).stem, []).append(item)
+    suffix = Path(name).suffix
+    near: list[str] = []
+    for stem in nearest_names(Path(name).stem, by_stem):
+        near += sorted(by_stem[stem], key=lambda item: Path(item).suffix != suffix)
+    return near[:most]
 
 
 def _reason(error: OSError) -> str:

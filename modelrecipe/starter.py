@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe import formats
+from modelrecipe import formats, measures
 from modelrecipe.edit.surgery import leaves_of
 from modelrecipe.errors import FileError, RecipeError, SelectorError
 from modelrecipe.flow import Flow
 from modelrecipe.plan import plan_recipe
 from modelrecipe.recipe import load_recipe
 from modelrecipe.recipe.variables import relative_path
-from modelrecipe.report import measures
 from modelrecipe.selector import Selector, select
 from modelrecipe.source.writing import comment_text, flow_text, yaml_text
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from modelrecipe.outcome import Outcome, Totals
 
 _SIZES = {"Dense": "units", "Conv1D": "filters", "Conv2D": "filters", "Conv3D": "filters"}
-_SHARES = (1, 2, 5, 10, 20, 50, 75, 100)
+_SHARES = (1, 2, 5, 10, 20, 50, 75)
 
 
 def starter_recipe(model: Path, target: Path) -> str:
@@ -48,7 +47,7 @@ def starter_recipe(model: Path, target: Path) -> str:
     draft = _Draft(checkpoint=formats.read_checkpoint(model), model=model, target=target)
     for steps in draft.attempts():
         outcome = _tried(draft.text(steps, source=model.resolve().as_posix(), check=[]))
-        if outcome is not None:
+        if outcome is not None and _all_tell(outcome) and not outcome.problems:
             check = list(draft.check(steps, outcome))
             return draft.text(steps, source=relative_path(model, target.parent), check=check)
     raise FileError(f"no recipe could be made for '{model}'", hint="its format can be inspected but not written")
@@ -63,6 +62,11 @@ def _tried(text: str) -> Outcome | None:
             return plan_recipe(load_recipe(path))
         except RecipeError:
             return None
+
+
+def _all_tell(outcome: Outcome) -> bool:
+    """Whether each step that selects layers changes some: nothing is frozen that is frozen already."""
+    return all(step.changes or not step.matched for step in outcome.steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +168,8 @@ class _Draft:
             demands += [f"trainable: {trainable}"] if trainable is not None else []
         elif parameters and trainable is not None:
             share = 100 * trainable / parameters
-            demands.append(f'trainable: "<= {next(most for most in _SHARES if share <= most)}%"')
+            bound = next((most for most in _SHARES if share <= most), None)
+            demands += [f'trainable: "<= {bound}%"'] if bound is not None else []
         if not demands:
             return
         said = f"{measures.count(trainable)} of them trainable ({measures.share(trainable, parameters)})"

@@ -12,7 +12,7 @@ import pytest
 
 from modelrecipe.errors import RecipeError
 from modelrecipe.recipe import Recipe, load_recipe
-from modelrecipe.recipe.variables import given_on_command_line
+from modelrecipe.recipe.given import given_on_command_line
 
 FOLDER = Path(__file__).resolve().parent / "recipes"
 GOOD = sorted((FOLDER / "good").glob("*.yaml"))

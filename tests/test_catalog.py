@@ -429,7 +429,10 @@ def test_a_schema_describes_each_argument() -> None:
         "type": "integer",
     }
     assert properties["use_bias"]["default"] is True
-    assert config_schema("Conv2D")["properties"]["padding"]["enum"] == ["valid", "same"]
+    assert config_schema("Conv2D")["properties"]["padding"]["anyOf"] == [
+        {"enum": ["valid", "same"]},
+        {"type": "string", "pattern": "^([vV][aA][lL][iI][dD]|[sS][aA][mM][eE])$"},
+    ]
 
 
 def test_a_schema_of_an_unknown_class_is_an_error() -> None:

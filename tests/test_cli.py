@@ -46,7 +46,7 @@ def call(*arguments: str) -> Result:
 
 def test_help_names_every_verb():
     text = call("--help").stdout
-    verbs = ("completion", "init", "inspect", "plan", "run", "schema", "steps", "validate")
+    verbs = ("completion", "convert", "init", "inspect", "plan", "run", "schema", "steps", "validate")
     assert set(main.commands) == set(verbs)
     assert all(f"\n  {verb} " in text for verb in verbs)
     assert text.count("...") == 1, "a summary is cut"
@@ -305,3 +305,103 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path):
     command = f"{sys.executable} -m modelrecipe schema | head -c 10"
     done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ('{\n  "$sche', "")
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (["plan", "--json"], "missing argument 'RECIPE'", "see 'modelrecipe plan --help'"),
+        (["plan", "good.yaml", "--json", "--froce"], "no such option '--froce'", "did you mean '--force'?"),
+        (["plan", "good.yaml", "--json", "--strange"], "no such option '--strange'", "see 'modelrecipe plan --help'"),
+        (["no-such-verb", "--json"], "no such command 'no-such-verb'", "see 'modelrecipe --help'"),
+        (["--strange", "plan", "--json"], "no such option '--strange'", "see 'modelrecipe --help'"),
+    ],
+)
+def test_a_wrong_command_line_is_json_too(arguments: list[str], message: str, hint: str):
+    result = CliRunner().invoke(main, arguments, prog_name="modelrecipe")
+    assert (result.exit_code, result.stderr) == (2, "")
+    error = json.loads(result.stdout)["error"]
+    assert (error["error"], error["message"], error["hint"], error["exit_code"]) == ("UsageError", message, hint, 2)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_value_given_twice_is_refused():
+    result = call("plan", "good.yaml", "--set", "factor=1", "--set", "factor=2")
+    assert (result.exit_code, result.stderr) == (2, "--set gives 'factor' two values, '1' and '2'; leave one out\n")
+
+
+@pytest.mark.parametrize("arguments", ["steps", "schema", "run good.yaml", "plan good.yaml --json"])
+def test_a_closed_standard_output_is_told_before_anything_is_done(folder: Path, arguments: str):
+    command = f"{sys.executable} -m modelrecipe {arguments} >&-"
+    done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    said = "standard output is closed; send it to a file, or to /dev/null\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    assert not (folder / "out").exists()
+
+
+def test_a_closed_standard_error_is_no_hindrance(folder: Path):
+    command = f"{sys.executable} -m modelrecipe run good.yaml 2>&-"
+    done = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1][:8]) == (0, "Done in ")
+
+
+def write_steps(folder: Path, *steps: str) -> None:
+    (folder / "r.yaml").write_text("version: 1\nsteps:\n" + "".join(f"  - {step}\n" for step in steps))
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_a_recipe_that_writes_nothing_says_so(folder: Path, verb: str):
+    note = "note: no 'save' step is carried out, so nothing is written\n"
+    write_steps(folder, "load: digits_cnn.keras", "freeze: conv1")
+    result = call(verb, "r.yaml")
+    assert result.exit_code == 0
+    assert result.stderr.startswith(note)
+    assert call(verb, "r.yaml", "-q").stderr == ""
+    assert (call("validate", "r.yaml").stdout, call("validate", "r.yaml").stderr) == (
+        "r.yaml: ok (2 steps)\n",
+        f"r.yaml: {note}",
+    )
+
+
+def test_an_edit_behind_the_last_save_is_told(folder: Path):
+    write_steps(folder, "load: digits_cnn.keras", "save: out/m.keras", "freeze: conv1")
+    assert (
+        call("plan", "r.yaml").stderr
+        == "note: 'freeze' in r.yaml:5 stands after the last 'save', so it is not written\n"
+    )
+    write_steps(folder, "load: digits_cnn.keras", "save: out/m.keras", "check: {finite: true}")
+    assert call("plan", "r.yaml").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("steps: [include: nowhere.yaml]", 1),
+        ("steps: [load: nowhere.keras]", 1),
+        ("steps: [load: r.yaml]", 1),
+        ("steps: [include: latin.yaml]", 3),
+        ("imports: [not_there_at_all]\nsteps: [load: digits_cnn.keras]", 3),
+        ("steps: [load: {application: {name: VGG16, weights: null, input_shape: [3, 3]}}]", 3),
+    ],
+)
+def test_a_missing_file_exits_with_1_and_a_wrong_recipe_with_3(folder: Path, text: str, code: int):
+    (folder / "latin.yaml").write_bytes(b"name: gr\xf6sse\n")
+    (folder / "r.yaml").write_text(f"version: 1\n{text}\n")
+    assert call("run", "r.yaml").exit_code == code
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_missing_file_of_values_exits_with_1():
+    result = call("plan", "good.yaml", "--vars", "nowhere.yaml")
+    assert (result.exit_code, result.stderr) == (1, "'nowhere.yaml' does not exist\n")
+
+
+def test_a_recipe_in_the_place_of_a_model_is_told(folder: Path):
+    write_steps(folder, "load: good.yaml")
+    assert call("plan", "r.yaml", "-q").stderr == (
+        "r.yaml:3:11: load.path: 'good.yaml' is a recipe, not a model; a recipe takes its steps in with"
+        " 'include: good.yaml'\n"
+        "  3 |   - load: good.yaml\n"
+        "    |           ^^^^^^^^^\n"
+    )

@@ -157,3 +157,30 @@ def test_the_best_come_first():
 @given(st.text(max_size=8), st.lists(st.text(max_size=8), max_size=5))
 def test_only_names_that_exist_are_offered(word: str, known: list[str]):
     assert set(nearest_names(word, known)) <= set(known)
+
+
+# Names without end
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (f"no '{'x' * 5000}' here", f"no '{'x' * 59}...{'x' * 19}' here"),
+        (f"--set {'y' * 5000} is wrong", f"--set {'y' * 60}...{'y' * 20} is wrong"),
+        (f"no '{'a b ' * 1000}c' here", f"no '{('a b ' * 15)[:59]}...{('a b ' * 5)[-18:]}c' here"),
+        ("Keras' own " + "words " * 100 + "end 'here'", "Keras' own " + "words " * 100 + "end 'here'"),
+        (f"'{'/folder' * 40}' does not exist", f"'{'/folder' * 40}' does not exist"),
+    ],
+)
+def test_a_name_without_end_is_cut_in_its_middle(message: str, told: str):
+    assert str(RecipeError(message)) == told
+    assert RecipeError(message).as_dict()["message"] == told
+    assert str(RecipeError("a", hint=message)) == f"a; {told}"
+
+
+def test_an_excerpt_is_cut_for_a_narrow_terminal():
+    place = Place("r.yaml", 4, 61, 4, "a" * 60 + "HERE" + "b" * 60)
+    first, second = place.excerpt(60).split("\n")
+    assert first == "  4 | " + "a" * 27 + "HERE" + "b" * 23
+    assert second == "    | " + " " * 27 + "^^^^"
+    assert str(RecipeError("wrong", place=place)).startswith(RecipeError("wrong", place=place).told(80))

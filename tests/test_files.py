@@ -156,6 +156,27 @@ def test_missing_file_names_the_near_ones(tmp_path: Path) -> None:
     assert refusal_of_text(path) == f"'{path}' does not exist; did you mean 'recipe.yaml'?"
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("mymodle.keras", "'mymodel.keras' or 'mymodel.h5'"),
+        ("mymodel.hdf5", "'mymodel.h5' or 'mymodel.keras'"),
+        ("mymodle.h5", "'mymodel.h5' or 'mymodel.keras'"),
+        ("mymodel", "'mymodel.h5' or 'mymodel.keras'"),
+    ],
+)
+def test_near_files_are_found_by_their_names_without_endings(tmp_path: Path, name: str, near: str) -> None:
+    for known in ("mymodel.keras", "mymodel.h5", "a.keras", "other.h5"):
+        (tmp_path / known).touch()
+    assert refusal_of_text(tmp_path / name) == f"'{tmp_path / name}' does not exist; did you mean {near}?"
+
+
+def test_a_common_ending_alone_makes_no_file_near(tmp_path: Path) -> None:
+    (tmp_path / "imp.yaml").touch()
+    path = tmp_path / "missing.yaml"
+    assert refusal_of_text(path) == f"'{path}' does not exist"
+
+
 def test_missing_file_with_nothing_near_it(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     assert refusal_of_text(path) == f"'{path}' does not exist"

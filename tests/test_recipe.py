@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from modelrecipe import registry
 from modelrecipe.errors import FileError, LanguageError, Problems, RecipeError
 from modelrecipe.recipe import Recipe, load_recipe
+from modelrecipe.recipe.imports import import_code, require_permission
 from modelrecipe.selector import Selector
 from modelrecipe.steps.freeze import Freeze
 from tests.recipe_cases import BAD, FOLDER, GOOD, load_case, refusal
@@ -172,6 +173,75 @@ def test_a_folder_is_refused(tmp_path: Path):
     with pytest.raises(FileError) as caught:
         load_recipe(tmp_path)
     assert str(caught.value) == f"'{tmp_path}' is a directory, not a file"
+
+
+def test_bytes_that_are_no_utf8_are_wrong_text_with_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.yaml").write_bytes("version: 1\nname: größe\n".encode() + b"steps: [load: \xff.keras]\n")
+    with pytest.raises(Problems) as caught:
+        load_recipe("r.yaml")
+    assert caught.value.exit_code == 3
+    assert str(caught.value) == (
+        "r.yaml:3:15: byte 0xff is not UTF-8; save the file as UTF-8\n"
+        "  3 | steps: [load: \ufffd.keras]\n"
+        "    |               ^"
+    )
+
+
+def test_a_model_is_no_recipe_however_large(tmp_path: Path):
+    path = tmp_path / "m.h5"
+    path.write_bytes(b"\x89HDF" + bytes(2**21))
+    with pytest.raises(FileError) as caught:
+        load_recipe(path)
+    assert str(caught.value) == f"'{path}' is a model file, not a text; 'modelrecipe init {path}' makes a recipe for it"
+
+
+# Python modules
+
+
+def test_code_needs_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "version: 1\nimports: [one, two]\nsteps: []\n")
+    with pytest.raises(LanguageError) as caught:
+        require_permission(load_recipe("r.yaml"), allow_code=False)
+    assert str(caught.value) == (
+        "r.yaml:2:11: imports: the recipe runs Python code: it imports 'one', 'two'; pass --allow-code if you trust it\n"
+        "  2 | imports: [one, two]\n"
+        "    |           ^^^"
+    )
+
+
+def test_a_module_that_cannot_be_imported_is_told_where_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "parts").mkdir()
+    write(tmp_path, "version: 1\nimports: [json]\nsteps:\n  - include: parts/p.yaml\n")
+    write(tmp_path / "parts", "version: 1\nimports:\n  - json\n  - not_there_at_all\nsteps: []\n", "p.yaml")
+    with pytest.raises(LanguageError) as caught:
+        import_code(load_recipe("r.yaml"), allow_code=True)
+    assert str(caught.value) == (
+        "parts/p.yaml:4:5: imports: the module 'not_there_at_all' cannot be imported: No module named"
+        " 'not_there_at_all'; put it beside the recipe, or install it\n"
+        "  4 |   - not_there_at_all\n"
+        "    |     ^^^^^^^^^^^^^^^^"
+    )
+
+
+def test_modules_are_found_beside_their_recipe_and_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("parts", "here"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"module_of_{name}.py").write_text("import keras\n")
+    write(tmp_path, "version: 1\nimports: [module_of_here]\nsteps:\n  - include: parts/p.yaml\n")
+    write(tmp_path / "parts", "version: 1\nimports: [module_of_parts]\nsteps: []\n", "p.yaml")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(sys, "path", [item for item in sys.path if item])
+    before = list(sys.path)
+    import_code(load_recipe("../r.yaml"), allow_code=True)
+    assert sys.path == before
+    for name in ("parts", "here"):
+        assert sys.modules[f"module_of_{name}"].__file__ == str(tmp_path / name / f"module_of_{name}.py")
+        monkeypatch.delitem(sys.modules, f"module_of_{name}")
 
 
 # Data of any kind

@@ -219,3 +219,34 @@ def test_a_step_schema_stands_alone(word: str):
 )
 def test_a_misfit_is_said_in_words(data: object, part: dict[str, Any], told: str | None):
     assert [problem.message for problem in schema.problems(data, part)] == ([told] if told else [])
+
+
+ENTRIES = [catalog.find(name) for name in (*catalog.layer_names(), *catalog.operation_names())]
+ARGUMENTS = [
+    (entry.name, argument) for entry in ENTRIES if entry is not None for argument in entry.arguments if argument.choices
+]
+
+
+def test_editors_accept_the_words_that_loading_accepts():
+    differing: list[tuple[str, str, str]] = []
+    for name, argument in ARGUMENTS:
+        word = argument.choices[0]
+        part = Draft7Validator(catalog.config_schema(name)["properties"][argument.name])
+        for value in (word, word.upper(), word.title(), f"{word}s", "mine>word"):
+            found = catalog.check_config(name, {argument.name: value}, partial=True)
+            if part.is_valid(value) != (not found):
+                differing.append((name, argument.name, value))
+    assert differing == []
+
+
+def test_padding_may_be_in_capitals():
+    step = {"replace": {"layers": "a", "with": {"class": "Conv2D", "config": {"padding": "SAME"}}}}
+    assert accepts([step])
+    step["replace"]["with"]["config"]["padding"] = "SOME"  # type: ignore[index]
+    assert not accepts([step])
+
+
+def test_an_exact_length_is_said_as_one():
+    part = {"minItems": 2, "maxItems": 2}
+    assert [problem.message for problem in schema.problems([1], part)] == ["must hold 2 items, not 1"]
+    assert [problem.message for problem in schema.problems([1, 2, 3], part)] == ["must hold 2 items, not 3"]

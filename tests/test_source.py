@@ -150,14 +150,17 @@ def test_a_large_file_is_refused_unread(tmp_path: Path):
         read_source(path)
 
 
-def test_a_missing_file_and_bytes_that_are_no_text_are_file_errors(tmp_path: Path):
+def test_a_missing_file_is_a_file_error_and_bytes_that_are_no_text_are_wrong_text(tmp_path: Path):
     with pytest.raises(FileError):
         read_source(tmp_path / "r.yaml")
     with pytest.raises(FileError):
         read_source(tmp_path)
     (tmp_path / "bytes.yaml").write_bytes(b"a: \xff\n")
-    with pytest.raises(FileError):
-        read_source(tmp_path / "bytes.yaml")
+    with pytest.raises(Problems) as caught:
+        read_source(tmp_path / "bytes.yaml", "bytes.yaml")
+    assert str(caught.value) == (
+        "bytes.yaml:1:4: byte 0xff is not UTF-8; save the file as UTF-8\n  1 | a: \ufffd\n    |    ^"
+    )
 
 
 @pytest.mark.parametrize("text", ["a\n---\nb", "#1"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import keras
 import pytest
 
 from modelrecipe.plan import plan_recipe
@@ -107,3 +108,36 @@ def test_a_subclassed_model_gets_an_edit_of_numbers(save: Callable[..., Path], t
 )
 def test_texts_are_quoted_where_they_must(value: str, written: str):
     assert yaml_text(value) == written
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_its_checks_and_edits_all_tell_something(name: str, save: Callable[..., Path], tmp_path: Path):
+    recipe = tmp_path / "recipe.yaml"
+    text = starter_recipe(save(ZOO[name]()), recipe)
+    assert "<= 100%" not in text
+    recipe.write_text(text, encoding="utf-8")
+    idle = [step.word for step in plan_recipe(load_recipe(recipe)).steps if step.matched and not step.changes]
+    assert idle == []
+
+
+def test_a_model_that_is_all_head_gets_no_bound_on_what_trains(save: Callable[..., Path], tmp_path: Path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head")])
+    text = starter_recipe(save(model), tmp_path / "recipe.yaml")
+    assert text.endswith(
+        """\
+  # What must hold, or nothing is written.
+  # As it stands: 15 parameters, 15 of them trainable (100%).
+  - check:
+      outputs: {shape: [null, "${units}"]}
+
+  # The model, with a lock beside it that says what it was made of.
+  - save: out/m-tuned.keras
+"""
+    )
+
+
+def test_what_keras_would_not_build_is_left_as_it_stands(save: Callable[..., Path], tmp_path: Path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(starter_recipe(save(ZOO["lambda_of_python_lambda"]()), recipe), encoding="utf-8")
+    outcome = plan_recipe(load_recipe(recipe))
+    assert (outcome.problems, [step.word for step in outcome.steps]) == ((), ["load", "rescale", "check", "save"])

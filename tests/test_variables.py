@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from modelrecipe.errors import Problems, RecipeError, UsageError
 from modelrecipe.recipe import load_recipe
+from modelrecipe.recipe.given import given_on_command_line
 from modelrecipe.recipe.variables import (
     UNKNOWN,
     Scope,
-    given_on_command_line,
     is_unknown,
     open_scope,
     relative_path,
@@ -147,7 +147,7 @@ def test_the_last_one_given_counts(tmp_path: Path):
     file = tmp_path / "vars.yaml"
     file.write_text("v: 1\n", encoding="utf-8")
     assert value_of("integer", files=(file,)) == 1
-    assert value_of("integer", "v=2", "v=3", files=(file,)) == 3
+    assert value_of("integer", "v=3", files=(file,)) == 3
     assert value_of("integer", files=(file,), more=", default: 7") == 1
 
 
@@ -218,6 +218,23 @@ def test_a_pair_needs_a_name_and_a_value(pair: str, text: str):
     with pytest.raises(UsageError) as caught:
         given_on_command_line((pair,), ())
     assert str(caught.value) == text
+
+
+def test_two_pairs_for_one_name_are_refused():
+    with pytest.raises(UsageError) as caught:
+        given_on_command_line(("f=1", "g=1", " f=2"), ())
+    assert str(caught.value) == "--set gives 'f' two values, '1' and '2'; leave one out"
+
+
+def test_a_wrong_text_in_a_file_of_values_is_wrong_usage(tmp_path: Path):
+    file = tmp_path / "v.yaml"
+    file.write_text("f: [1\n", encoding="utf-8")
+    with pytest.raises(Problems) as caught:
+        given_on_command_line((), (file,))
+    assert caught.value.exit_code == 2
+    assert str(caught.value) == (
+        f"{file}:1:4: '[' is never closed; write the ']' that ends the list\n  1 | f: [1\n    |    ^"
+    )
 
 
 def test_a_file_of_values_is_a_mapping(tmp_path: Path):

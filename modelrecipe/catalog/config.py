@@ -114,7 +114,12 @@ def _kind_of(value: Any) -> str:
 
 def _is_choice(argument: Argument, value: str) -> bool:
     folded = value.lower() if argument.name in _ANY_CASE else value
-    return folded in argument.choices or ">" in value
+    return folded in argument.choices or (">" in value and _takes_registered(argument))
+
+
+def _takes_registered(argument: Argument) -> bool:
+    """Whether a registered name, as `package>function`, may stand there: wherever an object may."""
+    return "object" in argument.kind
 
 
 def _choice_words(argument: Argument) -> str:
@@ -161,7 +166,17 @@ def _argument_schema(argument: Argument) -> dict[str, Any]:
     if not argument.choices:
         return {**notes, "type": argument.kind[0] if len(argument.kind) == 1 else list(argument.kind)}
     others = [kind for kind in argument.kind if kind != "string"]
-    if not others:
-        return {**notes, "enum": list(argument.choices)}
-    words = [{"enum": list(argument.choices)}, {"type": "string", "pattern": ">"}]
-    return {**notes, "anyOf": [*words, {"type": others}]}
+    words: list[dict[str, Any]] = [{"enum": list(argument.choices)}]
+    if argument.name in _ANY_CASE:
+        words.append({"type": "string", "pattern": _any_case(argument.choices)})
+    if _takes_registered(argument):
+        words.append({"type": "string", "pattern": ">"})
+    if others:
+        words.append({"type": others})
+    return {**notes, **words[0]} if len(words) == 1 else {**notes, "anyOf": words}
+
+
+def _any_case(words: Sequence[str]) -> str:
+    """A pattern for these words in capitals or not, as JSON Schema, whose patterns have no flags, can write it."""
+    spelt = ("".join(f"[{c}{c.upper()}]" if c.islower() else c for c in word) for word in words)
+    return f"^({'|'.join(spelt)})$"

@@ -11,6 +11,7 @@ import click
 
 from modelrecipe.cli.command import (
     InterruptedRun,
+    Program,
     Verb,
     json_option,
     plain_options,
@@ -19,19 +20,21 @@ from modelrecipe.cli.command import (
     variable_options,
     with_screen,
 )
+from modelrecipe.cli.convert import convert
 from modelrecipe.cli.screen import Screen, error_data
 from modelrecipe.errors import FileError, Problems, RecipeError, UsageError
 
 if TYPE_CHECKING:
     from modelrecipe.recipe import Recipe
-    from modelrecipe.selector import Selector
 
 _HAS_CHANGES = 10
 _SHELLS = ("bash", "zsh", "fish")
 _FILE = click.Path(path_type=Path)
 
 
-@click.group("modelrecipe", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    "modelrecipe", cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=tell_version, help="Tell the versions."
 )
@@ -53,6 +56,7 @@ def main(**_: Any) -> None:
 
 
 main.command_class = Verb
+main.add_command(convert)
 
 
 @main.command()
@@ -67,11 +71,13 @@ def run(recipe: Path, *, screen: Screen, verbose: bool, locked: bool, **options:
     Each output appears whole or not at all, after every tensor was compared with the source.
     """
     from modelrecipe.cli.targets import Targets
+    from modelrecipe.cli.unsaved import tell_unsaved
     from modelrecipe.report import render
     from modelrecipe.run import run_recipe
 
     out, force, allow_code = options.pop("out"), options.pop("force"), options.pop("allow_code")
     loaded = _load(recipe, **options)
+    tell_unsaved(screen, loaded)
     targets = Targets(loaded, out)
     try:
         with screen.progress() as progress:
@@ -102,11 +108,13 @@ def plan(recipe: Path, *, screen: Screen, verbose: bool, exact: bool, detailed_e
 
     Fails as the run would, where that can be known without Keras.
     """
+    from modelrecipe.cli.unsaved import tell_unsaved
     from modelrecipe.plan import plan_recipe
     from modelrecipe.report import render
 
     out, force, allow_code = options.pop("out"), options.pop("force"), options.pop("allow_code")
     loaded = _load(recipe, **options)
+    tell_unsaved(screen, loaded)
     with (screen if exact else Screen(is_quiet=True)).progress() as progress:
         outcome = plan_recipe(loaded, out=out, force=force, exact=exact, allow_code=allow_code, progress=progress)
     if screen.is_json:
@@ -129,20 +137,24 @@ def validate(recipes: tuple[Path, ...], *, screen: Screen, **options: Any) -> No
 
     All problems are told at once, each with its place.
     """
+    from modelrecipe.cli.unsaved import tell_unsaved
+
     results: list[dict[str, Any]] = []
     failures: list[RecipeError] = []
     for path in recipes:
         try:
-            steps = len(_load(path, **options).steps)
+            loaded = _load(path, **options)
         except RecipeError as error:
             failures += error.problems if isinstance(error, Problems) else [error]
             results.append({"file": str(path), "ok": False, **error_data(error)})
             if not screen.is_json:
                 screen.fail(error)
             continue
+        steps = len(loaded.steps)
         results.append({"file": str(path), "ok": True, "steps": steps})
         if not screen.is_json:
             screen.out(f"{path}: ok ({steps} {'step' if steps == 1 else 'steps'})\n")
+            tell_unsaved(screen, loaded, path)
     if screen.is_json:
         screen.json({"files": results})
     if failures:
@@ -159,10 +171,11 @@ def inspect(model: Path, *, screen: Screen, layers: str | None) -> None:
 
     Reads headers alone, so that large models are quick too.
     """
+    from modelrecipe.cli.selector_option import read_selector
     from modelrecipe.inspection import inspect_file
     from modelrecipe.report.inspection import render_inspection
 
-    inspection = inspect_file(model, None if layers is None else _selector(layers))
+    inspection = inspect_file(model, None if layers is None else read_selector(layers))
     if screen.is_json:
         screen.json(asdict(inspection))
     else:
@@ -221,21 +234,13 @@ def schema(*, screen: Screen, output: Path | None, check: Path | None) -> None:
                 f"'{check}' is not the schema of this version",
                 hint=f"write it anew with 'modelrecipe schema --output {check}'",
             )
-        _done(screen, check, "up to date")
+        screen.done(check, "up to date")
     elif output is not None:
         with atomic_output(output) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        _done(screen, output, "written")
+        screen.done(output, "written")
     else:
         screen.out(text)
-
-
-def _done(screen: Screen, file: Path, what: str) -> None:
-    """Say what became of a file."""
-    if screen.is_json:
-        screen.json({"file": str(file), "is": what})
-    else:
-        screen.say(f"{file}: {what}")
 
 
 @main.command()
@@ -260,9 +265,7 @@ def init(model: Path, *, screen: Screen, output: Path | None) -> None:
     text = starter_recipe(model, output)
     with atomic_output(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    _done(
-        screen, output, "written" if screen.is_json else f"written; see what it does with 'modelrecipe plan {output}'"
-    )
+    screen.done(output, "written" if screen.is_json else f"written; see what it does with 'modelrecipe plan {output}'")
 
 
 @main.command()
@@ -285,15 +288,9 @@ def completion(shell: str | None, *, screen: Screen) -> None:
     screen.out(found(main, {}, "modelrecipe", "_MODELRECIPE_COMPLETE").source())
 
 
-def _selector(text: str) -> Selector:
-    from modelrecipe.cli.selector_option import read_selector
-
-    return read_selector(text)
-
-
 def _load(path: Path, *, pairs: tuple[str, ...], files: tuple[Path, ...]) -> Recipe:
     from modelrecipe.recipe import load_recipe
-    from modelrecipe.recipe.variables import given_on_command_line
+    from modelrecipe.recipe.given import given_on_command_line
 
     return load_recipe(path, given_on_command_line(pairs, files))
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from modelrecipe.cli.screen import Screen
-from modelrecipe.errors import RecipeError
+from modelrecipe.errors import FileError, RecipeError, UsageError, shortened
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,12 +29,69 @@ class InterruptedRun(Exception):  # noqa: N818 - no error: the user wished it
     """The user pressed Ctrl-C; the text says what was written until then."""
 
 
+_ASKS_JSON = "modelrecipe.asks_json"
+
+
+class Program(click.Group):
+    """The program; what click says against a command line becomes JSON too where `--json` stands in it."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program; descriptors that the caller closed are filled first."""
+        _fill_closed_descriptors()
+        return super().main(*args, **options)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what stands before the verb, and look for `--json` behind it: no verb may come to parse that."""
+        ctx.meta[_ASKS_JSON] = "--json" in args[: args.index("--") if "--" in args else None]
+        with _usage_as_json(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Parse the rest and run the verb."""
+        with _usage_as_json(ctx):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _usage_as_json(ctx: click.Context) -> Iterator[None]:
+    """Tell a wrong command line as all errors are told where JSON is asked for; else leave it to click."""
+    try:
+        yield
+    except click.UsageError as error:
+        if not ctx.meta[_ASKS_JSON]:
+            raise
+        where = error.ctx.command_path if error.ctx is not None else ctx.command_path
+        said, *near = re.split(r" \(?Did you mean", error.format_message(), maxsplit=1)
+        said = said.rstrip(".")
+        hint = f"did you mean{near[0].rstrip(')')}" if near else f"see '{where} --help'"
+        Screen(is_json=True).fail(UsageError(said[:1].lower() + said[1:], hint=hint))
+        ctx.exit(error.exit_code)
+
+
+def _fill_closed_descriptors() -> None:
+    """Put the null device where standard streams were closed: else the next file opened would stand in for them.
+
+    What native code writes to the descriptor of standard error would then end up in a model file.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+
+
+def _refuse_closed_output() -> None:
+    if sys.stdout is None:
+        raise FileError("standard output is closed", hint="send it to a file, or to /dev/null")
+
+
 class Verb(click.Command):
     """A verb; its `invoke` turns errors into words and exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; exits with the code of the error that it raises."""
         try:
+            _refuse_closed_output()
             return super().invoke(ctx)
         except RecipeError as error:
             screen_of(ctx).fail(error)
@@ -45,7 +105,7 @@ class Verb(click.Command):
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # the reader of a pipe went away; click ends quietly
             if isinstance(error, OSError) and error.strerror:
-                named = f"'{error.filename}': " if error.filename else ""
+                named = shortened(f"'{error.filename}': ") if error.filename else ""
                 click.echo(f"{named}{error.strerror.lower()}", err=True)
                 ctx.exit(1)
             _tell_internal(error)

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from modelrecipe.errors import Problems, RecipeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +52,16 @@ class Screen:
         if not self.is_quiet:
             _write(f"{text}\n", is_error=True, color=False)
 
+    def done(self, file: Path, what: str) -> None:
+        """Say what became of a file."""
+        if self.is_json:
+            self.json({"file": str(file), "is": what})
+        else:
+            self.say(f"{file}: {what}")
+
     def fail(self, error: RecipeError) -> None:
         """Tell an error: on standard error, or as JSON."""
-        if self.is_json:
+        if self.is_json and sys.stdout is not None:
             self.json({"error": error_data(error)})
             return
         for problem in error.problems if isinstance(error, Problems) else [error]:
@@ -59,10 +69,10 @@ class Screen:
 
     def problem(self, error: RecipeError) -> None:
         """Write one error to standard error: a bold head, the source line, red carets."""
-        from modelrecipe.report.terminal import wants_color
+        from modelrecipe.report.terminal import wants_color, width_of_terminal
 
         color = wants_color(sys.stderr, is_forbidden=self.is_plain)
-        head, _, excerpt = _safe(str(error)).partition("\n")
+        head, _, excerpt = _safe(error.told(width_of_terminal())).partition("\n")
         if color:
             place = str(error.place or "")
             head = click.style(place, bold=True) + click.style(head[len(place) :], fg="red", bold=True)
@@ -74,7 +84,7 @@ class Screen:
         """Give a function that is told what takes time: a spinner on a terminal, else a line for each."""
         if self.is_quiet:
             yield None
-        elif not sys.stderr.isatty() or self.is_plain:
+        elif sys.stderr is None or not sys.stderr.isatty() or self.is_plain:
             yield self.say
         else:
             from rich.console import Console
@@ -100,6 +110,8 @@ def _write(text: str, *, is_error: bool, color: bool) -> None:
     from modelrecipe.report.terminal import encodable
 
     stream = sys.stderr if is_error else sys.stdout
+    if stream is None:  # closed by the caller
+        return
     # Colour is decided already; `click.echo` would strip it from pipes.
     click.echo(encodable(text, stream.encoding), nl=False, err=is_error, color=color)
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from modelrecipe.errors import FileError, LanguageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
     from types import ModuleType
 
 
@@ -71,7 +71,10 @@ def _quiet_stderr() -> Iterator[None]:
 
 
 def run_imports(modules: Sequence[str], folder: Path) -> None:
-    """Import the Python modules that register custom layers; `folder` is searched first.
+    """Import the Python modules that register custom layers.
+
+    `folder` is searched first, then Python's path, then the working directory, which an installed program has not on
+    its path. The path is left as it was, but for what the modules themselves do to it.
 
     Raises:
         LanguageError: a module cannot be imported, or one of its name came from another folder before.
@@ -81,14 +84,27 @@ def run_imports(modules: Sequence[str], folder: Path) -> None:
     import_keras()
     importlib.invalidate_caches()
     place = str(folder.resolve())
-    sys.path.insert(0, place)
-    try:
+    with _searching(place):
         for name in modules:
             _refuse_namesake(name, place)
             _import(name)
+
+
+@contextmanager
+def _searching(place: str) -> Iterator[None]:
+    """Put `place` in front of Python's path and the working directory behind it, for the time of the block."""
+    here = str(Path.cwd())
+    is_known = here in sys.path or "" in sys.path
+    sys.path.insert(0, place)
+    if not is_known:
+        sys.path.append(here)
+    try:
+        yield
     finally:
         if place in sys.path:
             sys.path.remove(place)
+        if not is_known and here in sys.path:
+            del sys.path[len(sys.path) - 1 - sys.path[::-1].index(here)]
 
 
 def _import(name: str) -> None:
@@ -96,7 +112,14 @@ def _import(name: str) -> None:
     try:
         importlib.import_module(name)
     except ImportError as error:
-        raise LanguageError(f"the module '{error.name or name}' cannot be imported: {error}", key="imports") from error
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name is not None
+        hint = (
+            "put it beside the recipe, or install it"
+            if is_missing and f"{name}.".startswith(f"{error.name}.")
+            else None
+        )
+        message = f"the module '{error.name or name}' cannot be imported: {error}"
+        raise LanguageError(message, hint=hint, key="imports") from error
     except (Exception, SystemExit) as error:  # code of the user's: any class may come
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise LanguageError(f"the module '{name}' cannot be imported: {said}", key="imports") from error

@@ -14,15 +14,23 @@ from modelrecipe import fields, registry, schema
 from modelrecipe.errors import LanguageError, Place, Problems, RecipeError
 from modelrecipe.recipe.step import BESIDE, RecipeStep, iter_problems, placed, step_problems, step_word
 from modelrecipe.recipe.variables import Given, Scope, is_unknown, open_scope, unused
-from modelrecipe.source import Source, read_source
+from modelrecipe.source import Source, parse_source, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Recipe", "RecipeStep", "iter_problems", "load_recipe"]
+__all__ = ["Recipe", "RecipeStep", "iter_problems", "load_recipe", "read_recipe"]
 
 _MOST_INCLUDES = 20
 _HEAD_WITH_VARIABLES = ("name", "description", "seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a module is named under `imports`: in which folder's recipe, and at what place in it."""
+
+    folder: Path
+    place: Place
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -35,6 +43,7 @@ class Recipe:
         vars: every variable with its value.
         imports: Python modules that it needs.
         steps: the steps in order, included ones spliced in, those whose `when` is false left out.
+        origins: for each of `imports`, where it is named.
     """
 
     path: Path
@@ -44,6 +53,7 @@ class Recipe:
     vars: Mapping[str, Any] = field(default_factory=dict)
     imports: tuple[str, ...] = ()
     steps: tuple[RecipeStep, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
         words = ", ".join(item.word for item in self.steps)
@@ -88,12 +98,30 @@ def load_recipe(path: str | Path, given: Mapping[str, Any] | None = None) -> Rec
         Problems: everything that is wrong with the text, sorted by line.
         FileError: the file cannot be read.
     """
+    return _checked(read_source(Path(path)), Path(path), given or {})
+
+
+def read_recipe(text: str, path: Path, given: Mapping[str, Any] | None = None) -> Recipe:
+    """Read and check the text of a recipe that need not be in a file.
+
+    Args:
+        text: the recipe.
+        path: where it would be: its paths are relative to that folder, and messages name it.
+        given: as for `load_recipe`.
+
+    Raises:
+        Problems: as for `load_recipe`.
+    """
+    return _checked(parse_source(text, str(path)), path, given or {})
+
+
+def _checked(source: Source, path: Path, given: Mapping[str, Any]) -> Recipe:
     found: list[RecipeError] = []
     values = {
         name: item if isinstance(item, Given) else Given(item, Path(), f"the given {name}")
-        for name, item in (given or {}).items()
+        for name, item in given.items()
     }
-    recipe = _Reader(found).recipe(Path(path), values)
+    recipe = _Reader(found).recipe(source, path, values)
     if found or recipe is None:
         # A recipe that is included twice says its problems twice.
         raise Problems({(error.place, error.message): error for error in found}.values())
@@ -105,18 +133,19 @@ class _Reader:
     """Reads a recipe and what it includes, and collects problems on the way."""
 
     found: list[RecipeError]
-    imports: list[str] = field(default_factory=list)
+    imports: dict[str, Origin] = field(default_factory=dict)
     open_files: tuple[Path, ...] = ()
 
-    def recipe(self, path: Path, given: Mapping[str, Given], giver: Place | None = None) -> Recipe | None:
-        """The recipe of one file, or None where it is no recipe at all."""
-        source = read_source(path)
+    def recipe(
+        self, source: Source, path: Path, given: Mapping[str, Given], giver: Place | None = None
+    ) -> Recipe | None:
+        """The recipe of one text, or None where it is no recipe at all."""
         if not isinstance(source.data, dict):
             hint = "write 'version: 1', and 'steps:' above the list" if isinstance(source.data, list) else None
             self._add(source, LanguageError("a recipe is a mapping with 'version' and 'steps'", hint=hint))
             return None
         scope = open_scope(source, given, self.found, root=path.parent, giver=giver)
-        head = self._head(source, scope)
+        head = self._head(source, scope, path.parent)
         steps = tuple(self._steps(source, scope, path))
         self.found += unused(source)
         return Recipe(
@@ -126,10 +155,11 @@ class _Reader:
             seed=head.get("seed") or 0,
             vars=scope.values,
             imports=tuple(self.imports),
+            origins=dict(self.imports),
             steps=steps,
         )
 
-    def _head(self, source: Source, scope: Scope) -> dict[str, Any]:
+    def _head(self, source: Source, scope: Scope, folder: Path) -> dict[str, Any]:
         """Everything but the steps, with variables put into the keys that may have them."""
         missed: list[RecipeError] = []
         head = {
@@ -139,8 +169,11 @@ class _Reader:
         known = {key: value for key, value in head.items() if not is_unknown(value)}
         for error in (*missed, *schema.problems(known, schema.head_schema())):
             self._add(source, error)
-        for name in known["imports"] if isinstance(known.get("imports"), list) else ():
-            self.imports += [name] if name not in self.imports else []
+        imports: Any = known.get("imports")
+        names: list[Any] = imports if isinstance(imports, list) else []
+        for number, name in enumerate(names):
+            if isinstance(name, str):
+                self.imports.setdefault(name, Origin(folder=folder, place=source.place(("imports", number))))
         return known
 
     def _add(self, source: Source, error: RecipeError, at: tuple[str | int, ...] = (), word: str = "") -> None:
@@ -230,7 +263,8 @@ class _Reader:
             for name, value in (data.get("vars") or {}).items()
         }
         try:
-            recipe = _Reader(self.found, self.imports, chain).recipe(target, given, source.place(at))
+            included = read_source(target)
+            recipe = _Reader(self.found, self.imports, chain).recipe(included, target, given, source.place(at))
         except Problems as problems:
             self.found += problems.problems
         except RecipeError as error:

@@ -180,6 +180,9 @@ def iter_problems(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[Recipe
     if isinstance(value, tuple):
         for number, item in enumerate(value):
             yield from iter_problems(item, (*at, number))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from iter_problems(item, (*at, key))
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         own = getattr(value, "problems", None)
         for error in own() if own else ():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, UnknownKeyError, UsageError, did_you_mean
-from modelrecipe.source import Source, parse_scalar, read_source
+from modelrecipe.source import Source, parse_scalar
 from modelrecipe.source.scalar import quoted
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -55,29 +55,6 @@ class Given:
         if self.place is not None or self.folder is None:
             return LanguageError(message, hint=hint, place=self.place)
         return UsageError(message, hint=hint)
-
-
-def given_on_command_line(pairs: tuple[str, ...], files: tuple[Path, ...]) -> dict[str, Given]:
-    """The values of `--vars FILE` and, over them, `--set name=value`.
-
-    Raises:
-        UsageError: a pair without `=` or a name, or a file that is no mapping.
-    """
-    given: dict[str, Given] = {}
-    for file in files:
-        source = read_source(file)
-        if not isinstance(source.data, dict):
-            raise UsageError(f"'{file}' is no mapping of names to values", hint="write lines as 'factor: 0.8'")
-        for name, value in source.data.items():
-            given[name] = Given(value, file.parent, f"--vars {file}")
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name.strip():
-            raise UsageError(
-                f"--set {pair}: there is no {'name' if equals else repr('=')}", hint="write --set name=value"
-            )
-        given[name.strip()] = Given(text, Path(), f"--set {pair}", is_text=True)
-    return given
 
 
 @dataclass(frozen=True)

@@ -179,13 +179,23 @@ def _in_words(error: ValidationError) -> str:
         "minimum": lambda: f"must be at least {rule}, not {value}",
         "maximum": lambda: f"must be at most {rule}, not {value}",
         "minLength": lambda: "the text is empty",
-        "minItems": lambda: f"must hold at least {rule} items, not {len(value)}" if value else "the list is empty",
-        "maxItems": lambda: f"must hold at most {rule} items, not {len(value)}",
+        "minItems": lambda: f"must hold {_least(error)} items, not {len(value)}" if value else "the list is empty",
+        "maxItems": lambda: f"must hold {_most(error)} items, not {len(value)}",
         "minProperties": lambda: "the mapping is empty",
         "pattern": lambda: f"{_schema(error).get('patternErrorMessage', 'is not well formed')}, not {_said(value)}",
     }
     found = words.get(str(error.validator))
     return found() if found else error.message[:120]
+
+
+def _least(error: ValidationError) -> str:
+    rule = error.validator_value
+    return str(rule) if _schema(error).get("maxItems") == rule else f"at least {rule}"
+
+
+def _most(error: ValidationError) -> str:
+    rule = error.validator_value
+    return str(rule) if _schema(error).get("minItems") == rule else f"at most {rule}"
 
 
 def _one_of(words: Sequence[object]) -> str:

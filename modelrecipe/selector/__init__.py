@@ -16,7 +16,7 @@ from modelrecipe.selector.glob import compile_glob
 from modelrecipe.selector.keys import COMPARISON, TESTS, Scene, Test, compare
 from modelrecipe.selector.words import in_words, key_hint
 
-__all__ = ["Selector", "compare", "compile_glob", "count_range", "dtype_of", "select"]
+__all__ = ["Selector", "backward_range", "compare", "compile_glob", "count_range", "dtype_of", "select"]
 
 _RANGE = r"^\s*\d+\s*(\.\.\s*\d+\s*)?$"
 _POSITIONS = ("index", "first", "last")
@@ -91,10 +91,7 @@ class Selector:
             except (re.error, OverflowError, RecursionError) as error:
                 yield LanguageError(f"'{self.regex}' is no regular expression: {error}", at=("regex",))
         if self.expect is not None:
-            low, high = count_range(self.expect)
-            if low > high:
-                hint = f"write '{high}..{low}'"
-                yield LanguageError(f"the range '{self.expect}' runs backwards", hint=hint, at=("expect",))
+            yield from backward_range(self.expect, "expect")
 
     def __str__(self) -> str:
         given = self.given()
@@ -106,15 +103,20 @@ class Selector:
         return {key: value for key, value in values.items() if value is not None}
 
 
-def select(checkpoint: Checkpoint, selector: Selector) -> list[Located]:
+def select(checkpoint: Checkpoint, selector: Selector, *, may_be_empty: bool = False) -> list[Located]:
     """The layers that `selector` names, in the order of the graph.
+
+    Args:
+        checkpoint: the model.
+        selector: which layers are meant.
+        may_be_empty: whether matching nothing is an answer, as it is where `expect` admits 0.
 
     Raises:
         SelectorError: nothing matches (names the nearest layers and the key that emptied the match), a layer that the
             selector refers to does not exist, or the number differs from `expect`.
     """
     scene = Scene(checkpoint, list(checkpoint.layers()))
-    if selector.expect is not None and count_range(selector.expect)[0] == 0:
+    if may_be_empty or (selector.expect is not None and count_range(selector.expect)[0] == 0):
         return _quietly(scene, selector)
     found = list(scene.layers)
     for key, narrow in _narrowings(scene, selector):
@@ -233,3 +235,10 @@ def count_range(expect: int | str) -> tuple[int, int]:
         return expect, expect
     low, _, high = expect.partition("..")
     return int(low), int(high or low)
+
+
+def backward_range(expect: int | str, key: str) -> Iterator[LanguageError]:
+    """What is wrong with a range that no number is in, as `3..1`; `key` holds it."""
+    low, high = count_range(expect)
+    if low > high:
+        yield LanguageError(f"the range '{expect}' runs backwards", hint=f"write '{high}..{low}'", at=(key,))

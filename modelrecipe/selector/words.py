@@ -32,17 +32,27 @@ def in_words(value: object, *, quotes: bool = False) -> str:
     return f"'{value}'" if quotes and isinstance(value, str) else str(value)
 
 
-def nearest_hint(pattern: str, found: Sequence[Located]) -> str | None:
-    """The layers whose names resemble a glob; the first ones where none does."""
-    names = [located.path if "/" in pattern else located.layer.name for located in found]
-    near = nearest_names(re.sub(r"[*?\\[\\]]", "", pattern.removeprefix("/")), names) or names[:_MOST_NAMES]
+def nearest_hint(pattern: str, found: Sequence[Located], *, is_path: bool = False) -> str | None:
+    """The layers whose names resemble a glob; the first ones where none does.
+
+    Args:
+        pattern: what was written.
+        found: the layers that could be meant.
+        is_path: whether the whole path is asked for even if no `/` is written; a nested layer's name alone is none.
+    """
+    is_path = is_path or "/" in pattern
+    wanted = re.sub(r"[*?\\[\\]]", "", pattern.removeprefix("/"))
+    names = [located.path if is_path else located.layer.name for located in found]
+    own = wanted.rpartition("/")[2]
+    namesakes = [located.path for located in found if located.layer.name == own] if is_path else []
+    near = namesakes[:_MOST_NAMES] or nearest_names(wanted, names) or names[:_MOST_NAMES]
     return "nearest layers: " + ", ".join(f"'{name}'" for name in near) if near else None
 
 
 def key_hint(key: str, value: Any, found: Sequence[Located], checkpoint: Checkpoint) -> str | None:
     """What the layers that the other keys match have, where no one of them has `value`."""
     if key in ("name", "regex"):
-        return nearest_hint(value, found)
+        return nearest_hint(value, found, is_path=key == "regex")
     if key == "type":
         wanted = value if isinstance(value, str) else value[0]
         return _listed("types", wanted, (item.layer.kind_name for item in found if not item.layer.is_input))

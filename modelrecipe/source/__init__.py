@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import LanguageError, Place, Problems
-from modelrecipe.files import read_text
+from modelrecipe.files import read_bytes, refuse_model
 from modelrecipe.source.compose import compose
 from modelrecipe.source.lines import Lines
 from modelrecipe.source.scalar import quoted
@@ -73,10 +73,25 @@ def read_source(path: Path, shown_as: str | None = None) -> Source:
         shown_as: its name in messages, where it is not `path` itself.
 
     Raises:
-        FileError: it is missing, no file, unreadable, too large or not UTF-8; nothing is read when it is too large.
-        Problems: its text is refused, see `parse_source`.
+        FileError: it is missing, no file, unreadable, too large or a model; nothing is read when it is too large.
+        Problems: its text is not UTF-8, or is refused, see `parse_source`.
     """
-    return parse_source(read_text(path, MOST_BYTES), str(path) if shown_as is None else shown_as)
+    content = read_bytes(path, MOST_BYTES)
+    file = str(path) if shown_as is None else shown_as
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        refuse_model(path, content)
+        raise Problems([_not_utf8(content, error.start, file)]) from error
+    return parse_source(text, file)
+
+
+def _not_utf8(content: bytes, start: int, file: str) -> LanguageError:
+    """Where the first byte stands that is not UTF-8; its line is shown as far as it can be read."""
+    sound = content[:start].decode("utf-8")
+    rest = content[start:].splitlines()[0].decode("utf-8", "replace")
+    place = Lines(sound + rest, file).place(len(sound))
+    return LanguageError(f"byte 0x{content[start]:02x} is not UTF-8", hint="save the file as UTF-8", place=place)
 
 
 def parse_source(text: str, file: str = "<text>") -> Source:

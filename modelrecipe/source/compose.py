@@ -213,6 +213,8 @@ class _Composer:
     def _check_colon(self, key: Node, value: Node, parent: Collection) -> None:
         """Refuse `{filters:3}`, which YAML reads as a key `filters:3` without a value."""
         between = self.lines.text[key.stop : value.start]
+        if self.lines.text[key.stop - 1 : key.stop + 1] == "${":  # a variable without quotes, which PyYAML refuses next
+            return
         if parent.is_flow and value.start == value.stop and ":" not in between and isinstance(key.value, str):
             hint = "write a space after ':'" if ":" in key.value else f"write '{key.value}: VALUE'"
             self._refuse(f"key {quoted(key.value)} has no value", key.start, key.stop, hint=hint)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[^\s,\]}]+")
 _LONGEST_HINT = 60
+_VARIABLE = re.compile(r"\$\{[^}\s]*\}?")
+_BROKEN = re.compile(r"(?:\$\{[^}\r\n]*\}?|(?!:\s)[^,\[\]{}\r\n])*")
 _NO_SPACE = re.compile(r"\s*(?:- +)*([\w.-]+):(\S.*?)\s*")
 
 
@@ -130,16 +132,26 @@ def _flow(c: _Complaint) -> _Spot:
     opening = c.lines.text[c.since]
     closing, kind = ("]", "list") if opening == "[" else ("}", "mapping")
     if c.lines.text[c.at - 1 : c.at + 1] == "${":
-        end = c.lines.text.find("}", c.at)
-        word = c.lines.text[c.at - 1 : end + 1] if end > 0 else "${...}"
-        message = f"variable {quoted(word)} inside '{opening}{closing}' needs quotes"
-        return _Spot(message, quote_hint(word), c.at - 1, c.at - 1 + len(word))
+        start, word = _with_variable(c)
+        found = _VARIABLE.search(c.lines.text, c.at - 1)
+        variable = found.group() if found else "${...}"
+        message = f"variable {quoted(variable)} inside '{opening}{closing}' needs quotes"
+        return _Spot(message, quote_hint(word), start, start + len(word))
     if c.found() == "the end of the text" or _is_outside(c):
         return _Spot(f"'{opening}' is never closed", f"write the '{closing}' that ends the {kind}", c.since)
     message = (
         f"expected ',' or '{closing}' in the {kind} that begins in line {c.lines.number(c.since)}, found {c.found()}"
     )
     return _Spot(message, f"add the ',' or '{closing}' before it, or quote the text", c.at)
+
+
+def _with_variable(c: _Complaint) -> tuple[int, str]:
+    """Where the plain text begins that a `${` broke, and all of it: `y-${b}` of `[y-${b}, z]`."""
+    line = c.lines.span(c.lines.number(c.at))[0]
+    before = c.lines.text[line : c.at - 1]
+    start = c.at - 1 - len(re.split(r"[\[{,]\s*|:\s+", before)[-1])
+    matched = _BROKEN.match(c.lines.text, start)
+    return start, matched.group().rstrip() if matched else "${...}"
 
 
 def _is_outside(c: _Complaint) -> bool:

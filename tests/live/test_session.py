@@ -55,7 +55,8 @@ def test_a_module_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(LanguageError) as refused:
         run_imports(["nowhere_to_be_found"], tmp_path)
     assert str(refused.value) == (
-        "imports: the module 'nowhere_to_be_found' cannot be imported: No module named 'nowhere_to_be_found'"
+        "imports: the module 'nowhere_to_be_found' cannot be imported: No module named 'nowhere_to_be_found';"
+        " put it beside the recipe, or install it"
     )
 
 

@@ -1,0 +1,40 @@
+"""The verb `convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelrecipe.cli.command import Verb, json_option, with_screen
+
+if TYPE_CHECKING:
+    from modelrecipe.cli.screen import Screen
+
+
+@click.command(cls=Verb)
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace OUT when it exists.")
+@json_option
+@with_screen
+def convert(source: Path, target: Path, *, screen: Screen, force: bool) -> None:
+    """Make of any model file one that Keras 3 opens.
+
+    Loads IN with the repairs it needs, checks that its weights are finite, and
+    saves OUT (.keras, .h5 or .weights.h5). Prints the recipe that does this:
+    keep it, and go on from there.
+    """
+    from modelrecipe.conversion import conversion_recipe
+    from modelrecipe.report import render
+    from modelrecipe.run import run_recipe
+
+    recipe, text = conversion_recipe(source, target)
+    with screen.progress() as progress:
+        outcome = run_recipe(recipe, force=force, progress=progress)
+    if screen.is_json:
+        screen.json({"text": text, **outcome.as_dict()})
+        return
+    screen.out(text + "\n")
+    screen.render(render, outcome, verbose=False)
