@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+_FEW = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mended:
@@ -25,6 +27,13 @@ class Mended:
 
     repair: str
     layers: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """As `removed-arguments (13 layers)`, with the names of few layers."""
+        named = [layer for layer in self.layers if layer]
+        if not named:
+            return self.repair
+        return f"{self.repair} ({', '.join(named) if len(named) <= _FEW else f'{len(named)} layers'})"
 
 
 @dataclass(frozen=True, kw_only=True)

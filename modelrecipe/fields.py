@@ -212,6 +212,8 @@ def read_value(hint: Any, data: Any) -> Any:
         return tuple(read_value(arguments[0], item) for item in data)
     if dataclasses.is_dataclass(hint):
         return read(cast("type[Any]", hint), data)
+    if origin is not None and isinstance(data, Mapping):
+        return {key: read_value(arguments[1], item) for key, item in data.items()}
     return float(data) if hint is float else data
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from modelrecipe.graph import Graph, Layer, iter_refs
+from modelrecipe.identity import cached_by_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ class Flow:
     @classmethod
     def of(cls, model: Layer) -> Flow:
         """The flow of a model; empty where its graph is not known."""
-        return _flow(_Identity(model))
+        return _flow(model)
 
     def downstream(self, path: str) -> frozenset[str]:
         """Paths that the output of `path` reaches, without itself."""
@@ -40,22 +40,11 @@ class Flow:
         return _without_exits(_reach(self.backward, path))
 
 
-@dataclass(frozen=True, eq=False)
-class _Identity:
-    model: Layer
-
-    def __hash__(self) -> int:
-        return id(self.model)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.model is self.model
-
-
-@lru_cache(maxsize=4)
-def _flow(identity: _Identity) -> Flow:
+@cached_by_identity(maxsize=4)
+def _flow(model: Layer) -> Flow:
     edges: set[tuple[str, str]] = set()
-    if identity.model.graph is not None:
-        _add_edges(identity.model.graph, "", edges)
+    if model.graph is not None:
+        _add_edges(model.graph, "", edges)
     return Flow(_index(edges), _index((target, source) for source, target in edges))
 
 

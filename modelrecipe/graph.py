@@ -8,10 +8,12 @@ A model is itself a `Layer` whose `graph` is not None, so a nested model and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 Shape = tuple[int | None, ...]
 Kind = Literal["functional", "sequential"]

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe import formats
 from modelrecipe.engine.totals import totals
+from modelrecipe.errors import FileError
 from modelrecipe.graph import Located, Shape, walk
+from modelrecipe.obstacles import obstacles
 from modelrecipe.propagate import TensorKey, graph_shapes
 from modelrecipe.selector import dtype_of, select
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.checkpoint import Checkpoint, Mended
     from modelrecipe.outcome import Totals
     from modelrecipe.selector import Selector
     from modelrecipe.weights import Tensor
@@ -80,6 +82,9 @@ class Inspection:
         optimizer: its class, where it is stored.
         has_optimizer_state: whether the optimizer's variables are stored.
         totals: size and ends of the whole model.
+        repairs: what was mended to read it, each with the layers that it mended.
+        remarks: what else there is to know of the file.
+        obstacles: what keeps Keras from building the model, or the file from being opened; each is one sentence.
         selector: what the layers were selected by; None for all.
         layers: all of them, or the selected ones.
     """
@@ -95,6 +100,9 @@ class Inspection:
     optimizer: str | None
     has_optimizer_state: bool
     totals: Totals
+    repairs: tuple[Mended, ...]
+    remarks: tuple[str, ...]
+    obstacles: tuple[str, ...]
     selector: str | None
     layers: tuple[LayerFacts, ...]
 
@@ -110,7 +118,7 @@ def inspect_file(path: Path, selector: Selector | None = None) -> Inspection:
         FileError: it is missing, damaged, unsafe, or no whole Keras model.
         SelectorError: the selector matches nothing.
     """
-    checkpoint = formats.read_checkpoint(path)
+    checkpoint, refusals = _read(path)
     origin = checkpoint.origin
     compiled = (origin.compile_config or {}) if origin else {}
     model = checkpoint.model
@@ -126,9 +134,23 @@ def inspect_file(path: Path, selector: Selector | None = None) -> Inspection:
         optimizer=_optimizer(compiled),
         has_optimizer_state=bool(origin and origin.has_optimizer_state),
         totals=totals(checkpoint),
+        repairs=origin.repairs if origin else (),
+        remarks=origin.remarks if origin else (),
+        obstacles=(*refusals, *map(str, obstacles(checkpoint))),
         selector=None if selector is None else str(selector),
         layers=tuple(layer_facts(checkpoint, None if selector is None else select(checkpoint, selector))),
     )
+
+
+def _read(path: Path) -> tuple[Checkpoint, tuple[str, ...]]:
+    """The document; where no repair makes one of the file, the file as it stands, and what is against it."""
+    try:
+        return formats.read_checkpoint(path), ()
+    except FileError as error:
+        try:
+            return formats.read_checkpoint(path, mends=False), (str(error),)
+        except FileError:
+            raise error from None
 
 
 def layer_facts(checkpoint: Checkpoint, chosen: Sequence[Located] | None = None) -> Iterator[LayerFacts]:

@@ -6,12 +6,14 @@ Text for version control: sorted, one entry per line, relative paths, and no dat
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelrecipe import measures
 from modelrecipe.engine.digest import content_digest
 from modelrecipe.errors import FileError, LockError
 from modelrecipe.files import atomic_output, read_text
@@ -19,14 +21,25 @@ from modelrecipe.files import atomic_output, read_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.engine.digest import TensorDigests
     from modelrecipe.engine.execution import Execution, Milestone
     from modelrecipe.recipe import Recipe
 
 LOCK_VERSION = 1
 _PACKAGES = ("keras", "modelrecipe", "numpy", "tensorflow")
-_PARTS = {"inputs": dict, "matched": list, "recipe": dict, "versions": dict}
+_PARTS = {
+    "inputs": (dict, "a mapping"),
+    "matched": (list, "a list"),
+    "recipe": (dict, "a mapping"),
+    "versions": (dict, "a mapping"),
+    "output": (dict, "a mapping"),
+}
 _LIMIT = 64 * 2**20
+_MOST = 12
+"""Differences that a message lists."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ANEW = "restore it, or run without --locked to make a new one"
 
 
 def lock_path(output: Path) -> Path:
@@ -82,11 +95,17 @@ def _made_of(
 ) -> dict[str, Any]:
     inputs = milestone.inputs
     return {
-        "inputs": {name: asdict(content_digest(inputs[name], digests)) for name in inputs},
+        "inputs": {name: _input(inputs[name], digests) for name in inputs},
         "matched": [{"matched": list(step.matched), "step": f"{step.number} {step.word}"} for step in milestone.steps],
         "recipe": recipe.resolved(),
         "versions": dict(versions),
     }
+
+
+def _input(checkpoint: Checkpoint, digests: TensorDigests) -> dict[str, Any]:
+    """Digests of what was read, and which repairs that took, where it took any."""
+    repairs = [item.repair for item in checkpoint.origin.repairs] if checkpoint.origin else []
+    return {**asdict(content_digest(checkpoint, digests)), **({"repairs": repairs} if repairs else {})}
 
 
 def expectations(recipe: Recipe, trial: Execution, versions: Mapping[str, str | None]) -> dict[str, dict[str, str]]:
@@ -116,9 +135,10 @@ def expectations(recipe: Recipe, trial: Execution, versions: Mapping[str, str | 
         now = json.loads(json.dumps(_made_of(recipe, milestone, trial.bench.digests, versions)))
         drifted = [line for key in sorted(now) for line in _differences(found.get(key), now[key], key)]
         if drifted:
-            shown = "; ".join(drifted[:5]) + (f"; and {len(drifted) - 5} more" if len(drifted) > 5 else "")
+            more = [f"and {len(drifted) - _MOST} more"] if len(drifted) > _MOST else []
+            shown = "".join(f"\n  {line}" for line in (*drifted[:_MOST], *more))
             raise LockError(
-                f"the lock of '{written.output.path}' does not fit any more: {shown}",
+                f"the lock of '{written.output.path}' does not fit any more:{shown}",
                 hint="run without --locked to make a new lock, or restore what changed",
             )
         demanded[written.name] = found["output"]
@@ -137,37 +157,55 @@ def _parsed(path: Path) -> Any:
     try:
         return json.loads(read_text(path, _LIMIT))
     except FileError as error:
-        raise LockError(f"the lock '{path.name}' cannot be read: {error.message}", hint="make a new one") from error
+        raise LockError(f"the lock cannot be read: {error.message}", hint=_ANEW) from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise LockError(f"the lock '{path}' is damaged: no JSON from {where} on", hint=_ANEW) from error
     except (ValueError, RecursionError) as error:
-        raise LockError(f"the lock '{path.name}' is no JSON: {error}", hint="make a new one") from error
+        raise LockError(f"the lock '{path}' is damaged: {error}", hint=_ANEW) from error
 
 
 def _sound(found: Any, path: Path) -> dict[str, Any]:
     """A lock as it was written, as far as its parts are what they should be; their content is compared later."""
-    if not isinstance(found, dict) or found.get("lock") != LOCK_VERSION:
-        raise LockError(f"the lock '{path.name}' is not of version {LOCK_VERSION}", hint="make a new one")
-    output = found.get("output")
-    digests = [output.get(part) for part in ("architecture", "weights")] if isinstance(output, dict) else [None]
-    damaged = [name for name, kind in _PARTS.items() if not isinstance(found.get(name), kind)]
-    if not all(isinstance(digest, str) for digest in digests):
-        damaged.append("output")
-    if damaged:
-        raise LockError(f"the lock '{path.name}' is damaged at '{damaged[0]}'", hint="make a new one")
+    if not isinstance(found, dict) or "lock" not in found:
+        raise LockError(f"the lock '{path}' is damaged: it does not say 'lock: {LOCK_VERSION}'", hint=_ANEW)
+    if found["lock"] != LOCK_VERSION:
+        version_found = _short(found["lock"])
+        raise LockError(f"the lock '{path}' is of version {version_found}, not {LOCK_VERSION}", hint=_ANEW)
+    for name, (kind, wanted) in _PARTS.items():
+        if not isinstance(found.get(name), kind):
+            what = f"'{name}' is {_short(found[name])}, not {wanted}" if name in found else f"'{name}' is missing"
+            raise LockError(f"the lock '{path}' is damaged: {what}", hint=_ANEW)
+    for part in ("architecture", "weights"):
+        if not isinstance(found["output"].get(part), str):
+            raise LockError(f"the lock '{path}' is damaged: 'output' has no digest of the {part}", hint=_ANEW)
     return found
 
 
 def _differences(locked: Any, now: Any, at: str) -> Iterator[str]:
-    """Every entry that differs, by name, with both values where they are short."""
+    """Every entry that differs: its name, then both values where they are short, of a digest its beginning."""
     if isinstance(locked, dict) and isinstance(now, dict):
         for key in sorted({*locked, *now}):
             yield from _differences(locked.get(key), now.get(key), f"{at}.{key}")
+    elif locked != now and _are_names(locked) and _are_names(now):
+        gone, new = ([name for name in one if name not in other] for one, other in ((locked, now), (now, locked)))
+        said = [f"{word} {measures.quoted(names)}" for word, names in (("no longer", gone), ("newly", new)) if names]
+        yield f"{at}: {', '.join(said) or 'in another order'}"
     elif isinstance(locked, list) and isinstance(now, list) and len(locked) == len(now):
         for number, (one, other) in enumerate(zip(locked, now, strict=True)):
             yield from _differences(one, other, f"{at}[{number}]")
     elif locked != now:
-        yield f"{at} was {_short(locked)}, is {_short(now)}"
+        yield f"{at}: locked {_short(locked)}, now {_short(now)}"
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        return value[:12]
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -89,7 +89,7 @@ class Output:
         file: where it goes, as seen from the working directory.
         format: `keras`, `h5` or `weights_h5`.
         how: `streamed` without Keras, or `built` by Keras.
-        size: bytes written; in a plan those of all tensors, None where unknown.
+        size: bytes written; in a plan about how many, None where unknown.
         memory: about how many bytes the process will need at its peak; only in a plan, None where unknown.
         proof: None in a plan.
         exists: whether a file stands there that the run would have to be forced to replace.

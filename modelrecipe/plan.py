@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelrecipe.edit.fit import refuse_misfits
 from modelrecipe.engine.bench import WorkBench
 from modelrecipe.engine.execution import Execution
 from modelrecipe.engine.totals import totals
@@ -60,7 +61,7 @@ def plan_recipe(
         execution = Execution(recipe, bench)
         execution.run()
         if execution.checkpoint is not None:
-            bench.check_fit(execution.checkpoint)
+            refuse_misfits(execution.checkpoint)
             if exact:
                 execution.checkpoint = bench.measure(execution.checkpoint)
         is_known = not any(step.is_unknown for step in execution.outcomes)

@@ -6,15 +6,16 @@ where they end, only Keras can tell (None).
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from modelrecipe import shapes
 from modelrecipe.graph import Call, Graph, Layer, Located, Shape, TensorRef, iter_refs, locate, map_refs, walk
+from modelrecipe.identity import cached_by_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from modelrecipe.checkpoint import Checkpoint
 
@@ -35,18 +36,34 @@ def graph_shapes(graph: Graph, given: Sequence[Shape | None] | None = None) -> d
     for layer in graph.layers:
         if layer.is_input and (layer.name, 0, 0) not in found:
             found[(layer.name, 0, 0)] = _input_shape(graph, TensorRef(layer=layer.name))
-    waiting = [(layer, number) for layer in graph.layers for number in range(len(layer.calls))]
-    while waiting:
-        left: list[tuple[Layer, int]] = []
-        for layer, number in waiting:
-            if any(ref.key not in found and _is_made_here(graph, ref) for ref in layer.calls[number].refs()):
-                left.append((layer, number))
-            else:
-                _call_shapes(layer, number, recorded, found)
-        if len(left) == len(waiting):
-            break
-        waiting = left
+    for layer, number in _in_order_of_need(graph, found):
+        _call_shapes(layer, number, recorded, found)
     return found
+
+
+def _in_order_of_need(graph: Graph, known: Collection[TensorKey]) -> Iterator[tuple[Layer, int]]:
+    """Every call, by its layer and number, behind those whose tensors it takes; none of a circle.
+
+    Args:
+        graph: the graph; its layers may stand in any order.
+        known: tensors that no call has to make.
+    """
+    calls = {(layer.name, number): (layer, number) for layer in graph.layers for number in range(len(layer.calls))}
+    missing: dict[tuple[str, int], int] = {}
+    takers: dict[tuple[str, int], list[tuple[str, int]]] = {}
+    for taker, (layer, number) in calls.items():
+        needed = {ref.key[:2] for ref in layer.calls[number].refs() if ref.key not in known} & calls.keys()
+        missing[taker] = len(needed)
+        for maker in needed:
+            takers.setdefault(maker, []).append(taker)
+    ready = deque(call for call, count in missing.items() if not count)
+    while ready:
+        made = ready.popleft()
+        yield calls[made]
+        for taker in takers.get(made, ()):
+            missing[taker] -= 1
+            if not missing[taker]:
+                ready.append(taker)
 
 
 def annotate(checkpoint: Checkpoint, known: Mapping[str, Mapping[TensorKey, Shape | None]] | None = None) -> Checkpoint:
@@ -81,11 +98,6 @@ def is_complete(checkpoint: Checkpoint) -> bool:
     """Whether the shape of every output of the model is known."""
     graph = checkpoint.model.graph
     return graph is not None and all(shape is not None for shape in end_shapes(graph))
-
-
-def _is_made_here(graph: Graph, ref: TensorRef) -> bool:
-    """Whether the tensor will be known later; a second output of a layer may never be."""
-    return ref.index == 0
 
 
 def _recorded(graph: Graph) -> Mapping[tuple[str, int], Mapping[int, Shape]]:
@@ -168,7 +180,7 @@ def shapes_into(located: Located, call: int = 0) -> list[Shape | None]:
     graph = located.parents[-1].graph
     if graph is None or call >= len(located.layer.calls):
         return []
-    found = _cached_shapes(_Same(graph))
+    found = _cached_shapes(graph)
     return [found.get(ref.key) for ref in located.layer.calls[call].refs()]
 
 
@@ -176,30 +188,17 @@ def output_shapes(model: Layer, path: str) -> list[Shape | None]:
     """The shapes that the first call of a layer gives, one for each output that is known."""
     located = locate(model, path)
     graph = located.parents[-1].graph
-    found = {} if graph is None else _cached_shapes(_Same(graph))
+    found = {} if graph is None else _cached_shapes(graph)
     given = {key: shape for key, shape in found.items() if key[:2] == (located.layer.name, 0)}
     return [given[key] for key in sorted(given)]
 
 
 def end_shapes(graph: Graph, *, of_inputs: bool = False) -> list[Shape | None]:
     """The shapes of a graph's outputs (or inputs), in their order."""
-    found = _cached_shapes(_Same(graph))
+    found = _cached_shapes(graph)
     return [found.get(ref.key) for ref in iter_refs(graph.inputs if of_inputs else graph.outputs)]
 
 
-class _Same:
-    """A graph as a cache key: by identity, which is sound because graphs never change."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-
-    def __hash__(self) -> int:
-        return id(self.graph)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.graph is self.graph
-
-
-@lru_cache(maxsize=16)
-def _cached_shapes(same: _Same) -> dict[TensorKey, Shape | None]:
-    return graph_shapes(same.graph)
+@cached_by_identity(maxsize=16)
+def _cached_shapes(graph: Graph) -> dict[TensorKey, Shape | None]:
+    return graph_shapes(graph)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import lock
+from modelrecipe.edit.fit import refuse_misfits
 from modelrecipe.engine.bench import WorkBench
 from modelrecipe.engine.execution import Execution
 from modelrecipe.engine.totals import totals
@@ -107,7 +108,7 @@ def _try(
             trial = Execution(recipe, tried)
             trial.run()
             if trial.checkpoint is not None:
-                tried.check_fit(trial.checkpoint)
+                refuse_misfits(trial.checkpoint)
             if tried.problems:
                 raise tried.problems[0] if len(tried.problems) == 1 else Problems(tried.problems)
             if versions is None:

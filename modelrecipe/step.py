@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from modelrecipe.applications import Application
+    from modelrecipe.assembly import Assembly
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.graph import Located
+    from modelrecipe.layer_spec import LayerSpec
     from modelrecipe.selector import Selector
     from modelrecipe.weights import Tensor
 
@@ -71,8 +73,16 @@ class Change:
 class Bench(Protocol):
     """What a step may use of the world. `run` and `plan` each have one; a step cannot tell them apart."""
 
-    def select(self, checkpoint: Checkpoint, selector: Selector, key: str = "layers") -> Sequence[Located]:
+    def select(
+        self, checkpoint: Checkpoint, selector: Selector, key: str = "layers", *, may_be_empty: bool = False
+    ) -> Sequence[Located]:
         """The layers that the selector names; also noted for the report and the lock.
+
+        Args:
+            checkpoint: the model.
+            selector: which layers are meant.
+            key: the parameter of the step that holds the selector.
+            may_be_empty: whether no layer at all is an answer too.
 
         Raises:
             SelectorError: nothing matched, or not as many as `expect` says.
@@ -87,15 +97,28 @@ class Bench(Protocol):
         """Say something about the whole step, for the report."""
         ...
 
-    def open(self, path: str, format: str | None = None, *, aside: bool = False) -> Checkpoint:
+    def open(
+        self,
+        path: str,
+        format: str | None = None,
+        *,
+        aside: bool = False,
+        mends: bool = True,
+        replace: Mapping[str, LayerSpec] | None = None,
+    ) -> Checkpoint:
         """Read a model file, named relative to the recipe.
 
         The model is the source that later steps begin with, and that the proof compares with, unless it is put `aside`.
+        What old files hold otherwise is repaired (`mends`); layers in `replace` are of another class from the start.
         """
         ...
 
     def construct(self, application: Application, *, aside: bool = False) -> Checkpoint:
         """Build an architecture of `keras.applications`; see `open` for `aside`."""
+        ...
+
+    def assemble(self, assembly: Assembly, *, aside: bool = False) -> Checkpoint:
+        """Put an architecture and weights from elsewhere together; see `open` for `aside`."""
         ...
 
     def keep(self, name: str, checkpoint: Checkpoint) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.cells import cell_len
 
+from modelrecipe import formats
 from modelrecipe.cli.selector_option import read_selector
 from modelrecipe.errors import Problems
 from modelrecipe.inspection import Inspection, inspect_file
 from modelrecipe.report.inspection import render_inspection
-from modelrecipe.selector import Selector
+from modelrecipe.selector import Selector, select
 from tests.zoo import ZOO
 
 if TYPE_CHECKING:
@@ -106,3 +109,28 @@ def test_wrong_selectors_are_usage_errors(text: str, said: str):
     with pytest.raises(Problems) as caught:
         read_selector(text)
     assert (str(caught.value), caught.value.exit_code) == (said, 2)
+
+
+def without_input_layer(file: Path) -> Path:
+    """The Sequential model as Keras writes one that was built without an Input: its layers begin with the first."""
+    other = file.with_name("implicit.keras")
+    with zipfile.ZipFile(file) as source, zipfile.ZipFile(other, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                del config["config"]["layers"][0]
+                content = json.dumps(config).encode()
+            target.writestr(name, content)
+    return other
+
+
+def test_an_input_that_no_file_lists_is_hidden_from_inspection_and_selectors(save: Callable[..., Path]):
+    file = without_input_layer(save(ZOO["sequential"]()))
+    checkpoint = formats.read_checkpoint(file)
+    assert checkpoint.model.graph is not None
+    assert checkpoint.model.graph.implicit_input
+    inspection = inspect_file(file)
+    assert [facts.path for facts in inspection.layers] == ["first", "head"]
+    assert [located.path for located in select(checkpoint, Selector(name="*"))] == ["first", "head"]
+    assert select(checkpoint, Selector(role="input"), may_be_empty=True) == []

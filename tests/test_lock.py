@@ -54,8 +54,13 @@ def refused(folder: Path, *steps: str, head: str = "seed: 3") -> str:
     return told(error)
 
 
+def relative(text: str, folder: Path) -> str:
+    return text.replace(f"{folder}/", "")
+
+
 DRIFT = "; run without --locked to make a new lock, or restore what changed"
-OURS = "the lock of 'out.keras' does not fit any more: "
+OURS = "the lock of 'out.keras' does not fit any more:\n  "
+ANEW = "; restore it, or run without --locked to make a new one"
 
 
 def test_it_says_what_the_output_was_made_of(folder: Path):
@@ -92,20 +97,41 @@ def test_a_locked_run_into_another_folder_reads_the_lock_beside_the_recipes_outp
 
 def test_another_factor_is_drift(folder: Path):
     steps = (STEPS[0], "rescale: {layers: first, factor: 0.25}", *STEPS[2:])
-    assert refused(folder, *steps) == f"{OURS}recipe.steps[1].rescale.factor was 0.5, is 0.25{DRIFT}"
+    assert refused(folder, *steps) == f"{OURS}recipe.steps[1].rescale.factor: locked 0.5, now 0.25{DRIFT}"
 
 
 def test_another_seed_is_drift(folder: Path):
-    assert refused(folder, head="seed: 4") == f"{OURS}recipe.seed was 3, is 4{DRIFT}"
+    assert refused(folder, head="seed: 4") == f"{OURS}recipe.seed: locked 3, now 4{DRIFT}"
 
 
 def test_another_input_is_drift(folder: Path):
     model = zoo.ZOO["chain"]()
     model.get_layer("head").bias.assign_add([1.0, 0.0, 0.0])
     model.save(folder / "m.keras")
+    locked = read(folder)["inputs"]["m.keras"]["weights"]
     said = refused(folder)
-    assert said.startswith(f"{OURS}inputs.m.keras.weights was ")
-    assert "architecture" not in said
+    run(folder, *STEPS, head="seed: 3")
+    now = read(folder)["inputs"]["m.keras"]["weights"]
+    assert said == f"{OURS}inputs.m.keras.weights: locked {locked[:12]}, now {now[:12]}{DRIFT}"
+
+
+def test_every_difference_stands_in_a_line_of_its_own_and_the_hint_too(folder: Path):
+    rewrite(folder, lambda lock: lock["versions"].update(keras="3.0.0", numpy=None))
+    error = refuse(folder, *STEPS, head="seed: 4", locked=True)
+    assert str(error) == (
+        "the lock of 'out.keras' does not fit any more:\n"
+        "  recipe.seed: locked 3, now 4\n"
+        f'  versions.keras: locked "3.0.0", now "{version("keras")}"\n'
+        f'  versions.numpy: locked nothing, now "{version("numpy")}"\n'
+        "run without --locked to make a new lock, or restore what changed"
+    )
+
+
+def test_many_differences_are_counted(folder: Path):
+    rewrite(folder, lambda lock: lock["versions"].update({f"package_{number:02}": "1" for number in range(15)}))
+    lines = refuse(folder, *STEPS, head="seed: 3", locked=True).message.splitlines()
+    assert lines[1] == '  versions.package_00: locked "1", now nothing'
+    assert lines[12:] == ['  versions.package_11: locked "1", now nothing', "  and 3 more"]
 
 
 def test_the_same_input_saved_again_is_none(folder: Path):
@@ -120,12 +146,27 @@ def test_another_match_is_drift(folder: Path):
     model.get_layer("second").name = "other"
     model.save(folder / "m.keras")
     said = refused(folder, *steps, head="")
-    assert 'matched[1].matched[1] was "second", is "other"' in said
+    assert "\n  matched[1].matched: no longer 'second', newly 'other'; run" in said
+
+
+@pytest.mark.parametrize(
+    ("locked", "said"),
+    [
+        (["first", "head"], "newly 'second'"),
+        (["first", "second", "a", "head", "b", "c", "d", "e"], "no longer 'a', 'b', 'c', 'd' and 1 more"),
+        (["head", "second", "first"], "in another order"),
+    ],
+)
+def test_a_match_that_grew_or_shrank_is_told_by_names(locked: list[str], said: str, folder: Path):
+    steps = (STEPS[0], "freeze: {layers: {type: Dense}}", "save: {path: out.keras, force: true}")
+    run(folder, *steps)
+    rewrite(folder, lambda lock: lock["matched"][1].update(matched=locked))
+    assert refused(folder, *steps, head="") == f"{OURS}matched[1].matched: {said}{DRIFT}"
 
 
 def test_another_version_is_drift(folder: Path):
     rewrite(folder, lambda lock: lock["versions"].update(keras="3.0.0"))
-    assert refused(folder).startswith(f'{OURS}versions.keras was "3.0.0", is ')
+    assert refused(folder).startswith(f'{OURS}versions.keras: locked "3.0.0", now ')
 
 
 def test_an_edited_output_digest_is_found_after_the_build_and_nothing_is_written(folder: Path):
@@ -143,12 +184,22 @@ def test_a_missing_lock_is_refused(folder: Path):
 
 def test_a_damaged_lock_is_refused(folder: Path):
     (folder / LOCK).write_text("{")
-    assert refused(folder).startswith("the lock 'out.keras.lock.json' is no JSON: ")
+    assert relative(refused(folder), folder) == (
+        f"the lock 'out.keras.lock.json' is damaged: no JSON from line 1, column 2 on{ANEW}"
+    )
 
 
 def test_a_lock_of_another_version_is_refused(folder: Path):
     (folder / LOCK).write_text('{"lock": 99}')
-    assert refused(folder) == "the lock 'out.keras.lock.json' is not of version 1; make a new one"
+    assert relative(refused(folder), folder) == f"the lock 'out.keras.lock.json' is of version 99, not 1{ANEW}"
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "null"])
+def test_what_is_no_lock_is_refused(text: str, folder: Path):
+    (folder / LOCK).write_text(text)
+    assert relative(refused(folder), folder) == (
+        f"the lock 'out.keras.lock.json' is damaged: it does not say 'lock: 1'{ANEW}"
+    )
 
 
 def test_every_output_has_a_lock(tmp_path: Path):
@@ -181,7 +232,7 @@ def test_inputs_and_outputs_are_named_relative_to_the_recipe(tmp_path: Path):
     model = zoo.ZOO["chain"]()
     model.get_layer("second").name = "other"
     model.save(tmp_path / "m.keras")
-    assert "inputs.m.keras.architecture was" in refused_with_force(tmp_path, *steps)
+    assert "inputs.m.keras.architecture: locked" in refused_with_force(tmp_path, *steps)
 
 
 def refused_with_force(folder: Path, *steps: str) -> str:
@@ -201,7 +252,7 @@ def test_an_application_is_compared_with_its_lock(tmp_path: Path):
     run(tmp_path, *APPLICATION, locked=True)
     rewrite(tmp_path, lambda lock: lock["inputs"]["keras.applications.MobileNetV2"].update(weights="0"))
     said = refused(tmp_path, *APPLICATION, head="")
-    assert said.startswith(f'{OURS}inputs.keras.applications.MobileNetV2.weights was "0", is ')
+    assert said.startswith(f'{OURS}inputs.keras.applications.MobileNetV2.weights: locked "0", now ')
 
 
 def test_a_trial_that_does_not_come_to_an_output_compares_nothing(tmp_path: Path):
@@ -217,27 +268,34 @@ def test_a_trial_that_does_not_come_to_an_output_compares_nothing(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("part", "value"),
+    ("part", "value", "said"),
     [
-        ("output", None),
-        ("output", []),
-        ("output", {}),
-        ("output", {"architecture": 1, "weights": "0"}),
-        ("matched", 5),
-        ("inputs", []),
-        ("recipe", "text"),
-        ("versions", None),
+        ("output", None, "'output' is nothing, not a mapping"),
+        ("output", [], "'output' is [], not a mapping"),
+        ("output", {}, "'output' has no digest of the architecture"),
+        ("output", {"architecture": "0", "weights": 1}, "'output' has no digest of the weights"),
+        ("matched", 5, "'matched' is 5, not a list"),
+        ("inputs", [], "'inputs' is [], not a mapping"),
+        ("recipe", "text", "'recipe' is \"text\", not a mapping"),
+        ("versions", None, "'versions' is nothing, not a mapping"),
     ],
 )
-def test_a_lock_with_a_damaged_part_is_refused(part: str, value: Any, folder: Path):
+def test_a_lock_with_a_damaged_part_is_refused(part: str, value: Any, said: str, folder: Path):
     rewrite(folder, lambda lock: lock.update({part: value}))
-    assert refused(folder) == f"the lock 'out.keras.lock.json' is damaged at '{part}'; make a new one"
+    assert relative(refused(folder), folder) == f"the lock 'out.keras.lock.json' is damaged: {said}{ANEW}"
+
+
+def test_a_lock_without_a_part_is_refused(folder: Path):
+    rewrite(folder, lambda lock: lock.pop("inputs"))
+    assert relative(refused(folder), folder) == (
+        f"the lock 'out.keras.lock.json' is damaged: 'inputs' is missing{ANEW}"
+    )
 
 
 def test_a_lock_that_is_no_text_is_refused(folder: Path):
     (folder / LOCK).write_bytes(b"\xff\xfe")
-    assert refused(folder).replace(f"{folder}/", "") == (
-        "the lock 'out.keras.lock.json' cannot be read: 'out.keras.lock.json' is not UTF-8: byte 0 is 0xff; make a new one"
+    assert relative(refused(folder), folder) == (
+        f"the lock cannot be read: 'out.keras.lock.json' is not UTF-8: byte 0 is 0xff{ANEW}"
     )
 
 

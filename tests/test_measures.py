@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelrecipe.report import measures
+from modelrecipe import measures
 
 
 @pytest.mark.parametrize(
@@ -10,6 +10,14 @@ from modelrecipe.report import measures
 )
 def test_sizes(number: int | None, said: str):
     assert measures.size(number) == said
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(0, "about 0 B"), (996, "about 1 kB"), (88_900, "about 89 kB"), (6 * 10**8, "about 600 MB"), (None, "?")],
+)
+def test_an_estimate_has_two_digits(number: int | None, said: str):
+    assert measures.about(number) == said
 
 
 @pytest.mark.parametrize(
@@ -34,6 +42,12 @@ def test_durations(number: float, said: str):
 )
 def test_shapes_as_keras_prints_them(sizes: tuple[int | None, ...] | None, said: str):
     assert measures.shape(sizes) == said
+
+
+def test_names_are_quoted_and_the_rest_counted():
+    assert measures.quoted(["a"]) == "'a'"
+    assert measures.quoted(["a", "b", "c", "d"]) == "'a', 'b', 'c', 'd'"
+    assert measures.quoted(["a", "b", "c"], most=2) == "'a', 'b' and 1 more"
 
 
 def test_differences_are_signed_and_equal_ones_silent():

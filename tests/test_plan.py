@@ -11,7 +11,7 @@ import pytest
 
 import modelrecipe
 from tests import zoo
-from tests.running import contents, load, refuse_plan, told, write_recipe
+from tests.running import contents, load, refuse, refuse_plan, told, write_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,3 +151,26 @@ def test_what_breaks_behind_a_nested_model_is_found_in_the_plan(step: str, said:
     with pytest.raises(modelrecipe.RecipeError) as refused:
         modelrecipe.load_recipe(tmp_path / "r.yaml").plan()
     assert f"{refused.value.message}; {refused.value.hint}" == said
+
+
+def test_a_lambda_is_told_before_any_build(tmp_path: Path):
+    x = keras.Input((4,), name="x")
+    twice = keras.layers.Lambda(lambda tensor: tensor * 2, name="twice")
+    keras.Model(x, keras.layers.Dense(2, name="head")(twice(x))).save(tmp_path / "m.keras")
+    steps = ("load: m.keras", "insert: {after: head, layer: ReLU}", "save: out.keras")
+    progress: list[str] = []
+    planned = write_recipe(tmp_path, *steps).plan(progress=progress.append)
+    [problem] = planned.problems
+    assert told(problem).startswith("5:11: save: 'twice' ")
+    assert told(refuse(tmp_path, *steps, progress=progress.append)) == told(problem)
+    assert progress == ["reading m.keras"]
+
+
+@pytest.mark.parametrize("name", ["chain", "residual", "image_classifier", "nested_three_deep"])
+def test_the_size_of_a_built_file_is_told_with_its_container(name: str, tmp_path: Path):
+    zoo.ZOO[name]().save(tmp_path / "m.keras")
+    recipe = write_recipe(tmp_path, "load: m.keras", "insert: {after: {role: output}, layer: ReLU}", "save: out.keras")
+    planned, done = recipe.plan().outputs[0].size, recipe.run().outputs[0].size
+    assert planned is not None
+    assert done is not None
+    assert 0.75 < planned / done < 1.25

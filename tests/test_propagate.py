@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from modelrecipe.edit.rewire import Insertion, Replacement, insert_after, remove_layers, replace_layers
-from modelrecipe.graph import Layer
+from modelrecipe.edit.replacement import Replacement, replace_layers
+from modelrecipe.edit.rewire import Insertion, insert_after, remove_layers
+from modelrecipe.graph import Call, Layer
 from modelrecipe.propagate import annotate, end_shapes, graph_shapes, input_shapes, is_complete, output_shapes
 from tests.portraits import checkpoint, entry, graph, layer, ref, with_shapes
+
+if TYPE_CHECKING:
+    import pytest
 
 CHAIN = with_shapes(
     graph(
@@ -75,6 +82,36 @@ def test_layers_in_any_order_are_measured():
     ordered = graph(entry("x", 4), layer("a", "Dense", "x", units=8), layer("b", "Dense", "a", units=3), outputs="b")
     backwards = replace(ordered, layers=tuple(reversed(ordered.layers)))
     assert end_shapes(backwards) == [(None, 3)]
+
+
+def test_a_long_chain_that_stands_in_reverse_is_measured_in_one_pass(monkeypatch: pytest.MonkeyPatch):
+    names = ["x", *(f"d{number}" for number in range(5000))]
+    chain = [layer(name, "Activation", before, activation="relu") for before, name in pairwise(names)]
+    made = graph(entry("x", 4), *chain, outputs=names[-1])
+    backwards = replace(made, layers=tuple(reversed(made.layers)))
+    asked: Counter[str] = Counter()
+    refs = Call.refs
+
+    def counted(call: Call) -> object:
+        found = refs(call)
+        asked.update(ref.layer for ref in found)
+        return found
+
+    monkeypatch.setattr(Call, "refs", counted)
+    assert graph_shapes(backwards)[("d4999", 0, 0)] == (None, 4)
+    assert max(asked.values()) < 10
+
+
+def test_a_further_output_is_waited_for_too():
+    lstm = layer("lstm", "LSTM", "x", units=3, return_state=True)
+    made = graph(entry("x", 5, 2), layer("d", "Dense", ref("lstm", 0, 1), units=7), lstm, outputs="d")
+    ordered = replace(made, layers=(made.layers[0], made.layers[2], made.layers[1]))
+    assert graph_shapes(made) == graph_shapes(ordered)
+
+
+def test_a_circle_ends():
+    made = graph(entry("x", 4), layer("a", "Add", ["x", "b"]), layer("b", "ReLU", "a"), outputs="b")
+    assert graph_shapes(made) == {("x", 0, 0): (None, 4)}
 
 
 def test_an_unknown_input_leaves_everything_unknown():

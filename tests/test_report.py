@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from modelrecipe.errors import FileError
+from modelrecipe.errors import FileError, Place
 from modelrecipe.outcome import Outcome, Output, Proof, Signature, StepOutcome, Totals
 from modelrecipe.report import render
 from modelrecipe.step import Change, ChangeKind
@@ -72,7 +73,7 @@ Plan for five
   input       image (None, 8, 8, 1)
   output      head (None, 10) → head (None, 5)
 
-  writes out/five.keras  keras, built by Keras, about 88.9 kB
+  writes out/five.keras  keras, built by Keras, about 89 kB
 
   ~ changed in place   -/+ replaced
 Plan: 1 replaced, 12 frozen; nothing was written.
@@ -133,6 +134,29 @@ def test_all_identical_is_one_claim():
     assert "✓ all 14 tensors bit-identical\n" in render(replace(RUN, outputs=(replace(OUTPUT, proof=proof),)))
 
 
+@pytest.mark.parametrize(
+    ("proof", "said"),
+    [
+        (Proof(identical=1, changed=0, fresh=0, removed=0), "the 1 tensor bit-identical"),
+        (Proof(identical=0, changed=2, fresh=0, removed=0), "all 2 tensors changed as said"),
+        (Proof(identical=0, changed=1, fresh=3, removed=0), "the 1 tensor changed as said, 3 fresh"),
+        (
+            Proof(identical=1, changed=1, fresh=0, removed=2),
+            "1 of 2 tensors bit-identical, 1 changed as said, 2 removed",
+        ),
+        (Proof(identical=0, changed=0, fresh=4, removed=6), "no tensor kept from before, 4 fresh, 6 removed"),
+    ],
+)
+def test_a_proof_claims_no_more_and_no_less_than_it_found(proof: Proof, said: str):
+    assert f"    ✓ {said}\n" in render(replace(RUN, outputs=(replace(OUTPUT, proof=proof),)))
+
+
+def test_what_is_estimated_is_told_without_false_precision():
+    planned = replace(OUTPUT, size=1_234_567, memory=600 * 10**6)
+    text = render(replace(PLAN, outputs=(planned,)), width=120)
+    assert "keras, built by Keras, about 1.2 MB, peak memory about 600 MB\n" in text
+
+
 def test_control_characters_of_names_do_not_reach_the_terminal():
     evil = step(1, "freeze", "x\x1b[2J", change("~", "a\x1b]0;pwned\x07\nb", "frozen\r"))
     text = render(Outcome(recipe="r\x1b[31m", is_plan=True, steps=(evil,)))
@@ -175,3 +199,34 @@ def test_no_line_is_wider_than_asked(name: str, what: str, target: str, place: s
     )
     for line in render(outcome, width=width).splitlines():
         assert cell_len(line) <= width
+
+
+def test_a_narrow_terminal_wraps_instead_of_cutting():
+    target = "{type: [Conv2D, DepthwiseConv2D], upstream_of: block_13_expand, params: '> 1e5', trainable: true}"
+    facts = replace(OUTPUT, size=None, exists=True)
+    place = Place("r.yaml", 6, 61, 4, "a" * 60 + "HERE" + "b" * 60)
+    problems = (FileError("'out/five.keras' exists", hint="pass --force, or write force: true", place=place),)
+    lines = render(
+        Outcome(recipe="five", is_plan=True, steps=(step(1, "freeze", target),), outputs=(facts,), problems=problems),
+        width=52,
+    ).splitlines()
+    assert lines == [
+        "Plan for five",
+        "",
+        "1 freeze  {type: [Conv2D,              recipe.yaml:5",
+        "            DepthwiseConv2D], upstream_of:",
+        "            block_13_expand, params: '> 1e5',",
+        "            trainable: true}",
+        "",
+        "  writes out/five.keras",
+        "    keras, built by Keras, in place of an existing",
+        "    file",
+        "",
+        "A run would refuse:",
+        "  r.yaml:6:61: 'out/five.keras' exists; pass",
+        "  --force, or write force: true",
+        "  6 | aaaaaaaaaaaaaaaaaaaaaaaHEREbbbbbbbbbbbbbbbbbbb",
+        "    |                        ^^^^",
+        "",
+        "Plan: no layer changed; nothing was written.",
+    ]

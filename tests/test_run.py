@@ -17,6 +17,7 @@ from tests import zoo
 from tests.running import contents, differences, edit, load, names, refuse, run, same_bits, told, write_recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ADDED = "insert: {{after: {0}, layer: {{class: Dense, config: {{units: {1}}}, name: '{{name}}_added'}}}}"
@@ -88,7 +89,7 @@ def test_a_failure_while_writing_leaves_no_file(folder: Path, monkeypatch: pytes
     def fail(*_: object) -> None:
         raise ProofError("made to fail")
 
-    monkeypatch.setattr("modelrecipe.engine.bench.prove", fail)
+    monkeypatch.setattr("modelrecipe.engine.writing.prove", fail)
     error = refuse(folder, "load: m.keras", "freeze: first", "save: out.keras")
     assert told(error) == "5:11: save: made to fail"
 
@@ -281,3 +282,50 @@ def test_a_recipe_and_an_outcome_are_short_in_a_prompt(tmp_path: Path):
     recipe = modelrecipe.load_recipe(tmp_path / "r.yaml")
     assert repr(recipe) == "<recipe 'nothing': no steps>"
     assert repr(recipe.plan()).startswith("Plan for nothing")
+
+
+class Meanwhile:
+    """Told of the progress of one run, carries out another one just before the first one's file takes its name."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
+
+    def __call__(self, text: str) -> None:
+        if text == "comparing what was written with the source":
+            self.act()
+
+
+HALVED, DOUBLED = (
+    ("load: m.keras", f"rescale: {{layers: head, weights: kernel, factor: {factor}}}", "save: out.keras")
+    for factor in (0.5, 2)
+)
+
+
+def test_of_two_runs_at_once_the_first_to_end_wins_and_the_other_refuses(folder: Path):
+    slow, fast = write_recipe(folder, *HALVED, name="slow.yaml"), write_recipe(folder, *DOUBLED, name="fast.yaml")
+    with pytest.raises(modelrecipe.RecipeError) as refused:
+        slow.run(progress=Meanwhile(fast.run))
+    assert told(refused.value).replace(f"{folder}/", "") == (
+        "5:11: save: 'out.keras' exists by now: something else wrote it meanwhile; look at it, then run again"
+    )
+    assert sorted(contents(folder)) == ["fast.yaml", "m.keras", "out.keras", "out.keras.lock.json", "slow.yaml"]
+    assert differences(edit_of(folder, 2), load(folder / "out.keras")) == []
+    fast.run(locked=True, force=True)
+
+
+def test_of_two_forced_runs_at_once_both_end_whole_and_the_last_one_stays(folder: Path):
+    slow, fast = write_recipe(folder, *HALVED, name="slow.yaml"), write_recipe(folder, *DOUBLED, name="fast.yaml")
+    ended: list[modelrecipe.Outcome] = []
+    last = slow.run(progress=Meanwhile(lambda: ended.append(fast.run(force=True))), force=True)
+    assert [outcome.outputs[0].proof for outcome in ended] == [last.outputs[0].proof]
+    assert differences(edit_of(folder, 0.5), load(folder / "out.keras")) == []
+    assert sorted(contents(folder)) == ["fast.yaml", "m.keras", "out.keras", "out.keras.lock.json", "slow.yaml"]
+    slow.run(locked=True, force=True)
+
+
+def edit_of(folder: Path, factor: float) -> keras.Model:
+    """The folder's model with the kernel of its head multiplied by plain Keras."""
+    model = load(folder / "m.keras")
+    kernel = model.get_layer("head").kernel
+    kernel.assign(kernel * factor)
+    return model

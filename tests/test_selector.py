@@ -621,3 +621,24 @@ def test_flow_is_one_relation_read_both_ways(zoo: Callable[[str], Checkpoint], m
     above = {(a, b) for b in leaves for a in reached("upstream_of", b) if a in leaves}
     assert below == above
     assert below
+
+
+@pytest.mark.parametrize(
+    ("selector", "said"),
+    [
+        (Selector(name="/bn"), "no layer matches name '/bn'; nearest layers: 'body/deep/bn'"),
+        (Selector(name="body/bn"), "no layer matches name 'body/bn'; nearest layers: 'body/deep/bn'"),
+        (Selector(regex="bn"), "no layer matches regex 'bn'; nearest layers: 'body/deep/bn'"),
+        (Selector(until="/bn"), "there is no layer '/bn'; nearest layers: 'body/deep/bn'"),
+    ],
+)
+def test_a_nested_layer_without_its_path_is_told_with_it(selector: Selector, said: str):
+    with pytest.raises(SelectorError) as refused:
+        select(NESTED, selector)
+    assert str(refused.value) == said
+
+
+def test_nothing_at_all_can_be_an_answer():
+    assert select(PLAIN, Selector(type_="LSTM"), may_be_empty=True) == []
+    with pytest.raises(SelectorError):
+        select(PLAIN, Selector(type_="LSTM", expect=1), may_be_empty=True)

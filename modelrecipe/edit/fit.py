@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 Now = Mapping[str, Mapping[TensorKey, Shape | None]]
 
 
+def refuse_misfits(checkpoint: Checkpoint) -> None:
+    """Refuse a graph in which an edit has broken an untouched layer.
+
+    Raises:
+        ShapeError: names both layers and shapes.
+    """
+    for misfit in misfits(checkpoint) if checkpoint.is_restructured else ():
+        raise misfit
+
+
 def misfits(checkpoint: Checkpoint, now: Now | None = None) -> Iterator[ShapeError]:
     """Every call of an untouched layer that an edit before it has broken.
 

@@ -131,15 +131,15 @@ def set_flags(checkpoint: Checkpoint, flags: Mapping[str, bool]) -> Checkpoint:
     edits = {path: _setting(flag) for path, flag in wanted.items()}
     model = update_layers(checkpoint.model, edits)
     if model.key in opened:
-        model = _with_flag(model, True)
+        model = _set_to(model, True)
     return replace(checkpoint, model=model)
 
 
 def _setting(flag: bool) -> Callable[[Layer], Layer]:
-    return lambda layer: _with_flag(layer, flag)
+    return lambda layer: _set_to(layer, flag)
 
 
-def _with_flag(layer: Layer, flag: bool) -> Layer:
+def _set_to(layer: Layer, flag: bool) -> Layer:
     """The layer's flag, and those of the layers that its configuration holds: a wrapper's flag alone is ignored."""
     return replace(layer, config=_flagged(layer.config, flag) | {"trainable": flag})
 

@@ -1,7 +1,7 @@
-"""Edits of one graph's wiring: replace, insert, remove, rename. Each gives back a new graph.
+"""Edits of one graph's wiring: insert, remove, rename. Each gives back a new graph; `replacement` has its own room.
 
-New layers come without calls; this room makes the calls. What a new layer is called with, and who takes its output, is
-decided here and nowhere else. Refusals name the layers and say what to write instead.
+New layers come without calls; the two rooms make the calls. What a new layer is called with, and who takes its output,
+is decided there and nowhere else. Refusals name the layers and say what to write instead.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from modelrecipe import catalog
-from modelrecipe.edit.calls import adapted, single_input, with_input
+from modelrecipe.edit.calls import single_input, with_input
 from modelrecipe.edit.masks import without_masks_of
 from modelrecipe.errors import EditError
 from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs, map_refs
@@ -20,19 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
 Tap = tuple[int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replacement:
-    """What takes the place of one layer.
-
-    Args:
-        chain: new layers without calls, at least one; the first takes the old inputs, the last gives the outputs.
-        calls: numbers of the calls to replace; None for all. The others stay with the old layer.
-    """
-
-    chain: Sequence[Layer]
-    calls: Collection[int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,63 +32,6 @@ class Insertion:
 
     make: Callable[[int], Sequence[Layer]]
     calls: Literal["each", "once"] = "once"
-
-
-def replace_layers(graph: Graph, replacements: Mapping[str, Replacement]) -> Graph:
-    """Put chains of new layers in the place of layers; each new layer is called once per replaced call.
-
-    Raises:
-        EditError: a name is taken, a call number does not exist, a tensor argument has no place in the new class, or
-            a further output is used that the new class does not give.
-    """
-    by_name = {layer.name: layer for layer in graph.layers}
-    leaving = [name for name, item in replacements.items() if not _kept_calls(by_name[name], item)]
-    _check_new(graph, [layer for item in replacements.values() for layer in item.chain], leaving=leaving)
-    _check_outputs(graph, by_name, replacements)
-    graph = without_masks_of(graph, *leaving)
-    moved: dict[tuple[str, int], tuple[str, int]] = {}
-    for name, item in replacements.items():
-        old = by_name[name]
-        numbers = _chosen_calls(old, item)
-        moved.update({(name, number): (item.chain[-1].name, rank) for rank, number in enumerate(numbers)})
-        moved.update({(name, number): (name, rank) for rank, number in enumerate(_kept_calls(old, item))})
-
-    def rewired(ref: TensorRef) -> TensorRef:
-        layer, call = moved.get((ref.layer, ref.call), (ref.layer, ref.call))
-        return replace(ref, layer=layer, call=call)
-
-    layers: list[Layer] = []
-    for layer in graph.layers:
-        item = replacements.get(layer.name)
-        layers += [_rewire(layer, rewired)] if item is None else _replaced(layer, item, rewired)
-    return replace(graph, layers=tuple(layers), outputs=map_refs(graph.outputs, rewired))
-
-
-def _replaced(old: Layer, item: Replacement, rewired: Callable[[TensorRef], TensorRef]) -> list[Layer]:
-    """The old layer with the calls that stay, if any, and the wired chain."""
-    numbers, kept = _chosen_calls(old, item), _kept_calls(old, item)
-    first = tuple(adapted(old.calls[number], old, item.chain[0]).map(rewired).map(_unmeasured) for number in numbers)
-    made = [replace(item.chain[0], calls=first)]
-    for layer in item.chain[1:]:
-        before = made[-1].name
-        made.append(replace(layer, calls=tuple(_take(TensorRef(layer=before, call=n)) for n in range(len(numbers)))))
-    staying = [replace(old, calls=tuple(old.calls[number].map(rewired) for number in kept))] if kept else []
-    return [*staying, *made]
-
-
-def _unmeasured(ref: TensorRef) -> TensorRef:
-    """A new layer's input: what the file recorded behind it no longer tells what the new layer gives."""
-    return replace(ref, shape=None)
-
-
-def _chosen_calls(old: Layer, item: Replacement) -> list[int]:
-    _check_calls(old, sorted(item.calls or ()))
-    return sorted(set(item.calls)) if item.calls is not None else list(range(len(old.calls)))
-
-
-def _kept_calls(old: Layer, item: Replacement) -> list[int]:
-    chosen = _chosen_calls(old, item)
-    return [number for number in range(len(old.calls)) if number not in chosen]
 
 
 def insert_after(graph: Graph, insertions: Mapping[str, Insertion]) -> Graph:
@@ -125,13 +54,13 @@ def insert_after(graph: Graph, insertions: Mapping[str, Insertion]) -> Graph:
             made[name] += _wired(chain, sources)
             for number, source in enumerate(sources):
                 ends[source.key] = TensorRef(layer=chain[-1].name, call=number)
-    _check_new(graph, [layer for layers in made.values() for layer in layers], leaving=())
+    check_new(graph, [layer for layers in made.values() for layer in layers], leaving=())
 
     def rewired(ref: TensorRef) -> TensorRef:
         end = ends.get(ref.key)
         return ref if end is None else replace(ref, layer=end.layer, call=end.call, index=0)
 
-    layers = [part for layer in graph.layers for part in (_rewire(layer, rewired), *made.get(layer.name, ()))]
+    layers = [part for layer in graph.layers for part in (rewire(layer, rewired), *made.get(layer.name, ()))]
     return replace(graph, layers=tuple(layers), outputs=map_refs(graph.outputs, rewired))
 
 
@@ -159,7 +88,7 @@ def insert_before(graph: Graph, insertions: Mapping[str, Insertion]) -> Graph:
                 end = TensorRef(layer=chain[-1].name, call=rank)
                 calls[number] = with_input(calls[number], single_input(old, number), end)
         changed[name] = replace(old, calls=tuple(calls))
-    _check_new(graph, [layer for layers in made.values() for layer in layers], leaving=())
+    check_new(graph, [layer for layers in made.values() for layer in layers], leaving=())
     layers = [part for layer in graph.layers for part in (*made.get(layer.name, ()), changed.get(layer.name, layer))]
     return replace(graph, layers=tuple(layers))
 
@@ -189,7 +118,7 @@ def remove_layers(graph: Graph, names: Collection[str]) -> Graph:
         return ref
 
     graph = without_masks_of(graph, *names)
-    layers = tuple(_rewire(layer, rewired) for layer in graph.layers if layer.name not in names)
+    layers = tuple(rewire(layer, rewired) for layer in graph.layers if layer.name not in names)
     return replace(graph, layers=layers, outputs=map_refs(graph.outputs, rewired))
 
 
@@ -209,7 +138,7 @@ def rename_layers(graph: Graph, names: Mapping[str, str]) -> Graph:
                 old for old, new in zip([layer.name for layer in graph.layers], after, strict=True) if new == name
             ]
             listed = " and ".join(f"'{owner}'" for owner in owners[:2])
-            raise EditError(f"{listed} would both be named '{name}'", hint="let `to` hold {name} or {index}")
+            raise EditError(f"{listed} would both be named '{name}'")
     layers = tuple(replace(layer, name=new) for layer, new in zip(graph.layers, after, strict=True))
 
     def rewired(ref: TensorRef) -> TensorRef:
@@ -217,7 +146,7 @@ def rename_layers(graph: Graph, names: Mapping[str, str]) -> Graph:
 
     return replace(
         graph,
-        layers=tuple(_rewire(layer, rewired) for layer in layers),
+        layers=tuple(rewire(layer, rewired) for layer in layers),
         inputs=map_refs(graph.inputs, rewired),
         outputs=map_refs(graph.outputs, rewired),
     )
@@ -259,20 +188,26 @@ def _wired(chain: Sequence[Layer], sources: Sequence[TensorRef]) -> list[Layer]:
     for layer in chain:
         before = made[-1].name if made else None
         refs = sources if before is None else [TensorRef(layer=before, call=n) for n in range(len(sources))]
-        made.append(replace(layer, calls=tuple(_take(ref) for ref in refs)))
+        made.append(replace(layer, calls=tuple(take(ref) for ref in refs)))
     return made
 
 
-def _take(ref: TensorRef) -> Call:
+def take(ref: TensorRef) -> Call:
+    """The call of a new layer on one tensor."""
     return Call(args=(ref,))
 
 
-def _rewire(layer: Layer, function: Callable[[TensorRef], TensorRef]) -> Layer:
+def rewire(layer: Layer, function: Callable[[TensorRef], TensorRef]) -> Layer:
+    """The layer with every tensor that its calls take put through `function`."""
     return replace(layer, calls=tuple(call.map(function) for call in layer.calls)) if layer.calls else layer
 
 
-def _check_new(graph: Graph, chain: Sequence[Layer], leaving: Collection[str]) -> None:
-    """Refuse new layers that the graph cannot hold."""
+def check_new(graph: Graph, chain: Sequence[Layer], leaving: Collection[str]) -> None:
+    """Refuse new layers that the graph cannot hold once the layers named in `leaving` have gone.
+
+    Raises:
+        EditError: a name is taken, or a Sequential model would hold a bare operation.
+    """
     taken = {layer.name for layer in graph.layers} - set(leaving)
     for layer in chain:
         if layer.is_operation and graph.kind == "sequential":
@@ -285,36 +220,3 @@ def _check_new(graph: Graph, chain: Sequence[Layer], leaving: Collection[str]) -
                 f"there is a layer '{layer.name}' already", hint="give the new layer another name; it may hold {name}"
             )
         taken.add(layer.name)
-
-
-def _check_outputs(graph: Graph, by_name: Mapping[str, Layer], replacements: Mapping[str, Replacement]) -> None:
-    """Refuse a class of one output where further outputs of the old layer are used."""
-    taps = taps_of(graph)
-    for name, item in replacements.items():
-        numbers = set(_chosen_calls(by_name[name], item))
-        further = [index for call, index in taps.get(name, ()) if index > 0 and call in numbers]
-        is_single = all(len(list(iter_refs(by_name[name].calls[number].args))) <= 1 for number in numbers)
-        if further and is_single and _gives_one(item.chain[-1]):
-            raise EditError(
-                f"output {further[0]} of '{name}' is used, but the new {item.chain[-1].kind_name} gives one only",
-                hint="replace or remove what takes that output first",
-            )
-
-
-def _gives_one(layer: Layer) -> bool:
-    """Whether the class is known to give a single tensor for a single one, whatever it is called with."""
-    entry = catalog.find(layer.kind_name)
-    if entry is None or entry.is_operation or catalog.variables(layer.kind_name, layer.config) is None:
-        return False
-    can_give_more = {"return_state", "layer", "cell"} & {argument.name for argument in entry.arguments}
-    return not can_give_more and "return_attention_scores" not in entry.call_arguments
-
-
-def _check_calls(layer: Layer, numbers: Sequence[int]) -> None:
-    for number in numbers:
-        if not 0 <= number < len(layer.calls):
-            raise EditError(
-                f"'{layer.name}' has no call {number}; it is called {len(layer.calls)} times", hint="count calls from 0"
-            )
-    if layer.is_input:
-        raise EditError(f"'{layer.name}' is an input of the model and cannot be replaced")

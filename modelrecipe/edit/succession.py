@@ -89,7 +89,8 @@ def succeed(checkpoint: Checkpoint, located: Located, chain: Sequence[Layer], wa
         else:
             tensors[layer.key] = own
             is_fresh = is_fresh or _may_have_weights(layer)
-        layers.append(_with_flag_of(located.layer, layer) if wish == "keep" or not _may_have_weights(layer) else layer)
+        inherits = wish == "keep" or not _may_have_weights(layer)
+        layers.append(_inheriting_flag(located.layer, layer) if inherits else layer)
     dropped = tuple(tensor.name for tensor in old if kept and tensor.name not in kept)
     return Succession(chain=layers, tensors=tensors, kept=kept, dropped=dropped, is_fresh=is_fresh)
 
@@ -173,7 +174,8 @@ def _sizes(shape: tuple[int, ...] | None) -> str:
     return "?" if shape is None else "(" + ", ".join(map(str, shape)) + ")"
 
 
-def _with_flag_of(old: Layer, new: Layer) -> Layer:
+def _inheriting_flag(old: Layer, new: Layer) -> Layer:
+    """The new layer, frozen or not as the old one was, unless its spec says so itself."""
     if "trainable" in old.config and not new.is_operation and "trainable" not in new.config:
         return replace(new, config={**new.config, "trainable": old.config["trainable"]})
     return new

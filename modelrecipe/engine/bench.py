@@ -10,23 +10,25 @@ import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelrecipe import formats, propagate
-from modelrecipe.edit import fit
+from modelrecipe.edit.fit import refuse_misfits
+from modelrecipe.edit.substitution import substitute
+from modelrecipe.engine.begin_with import begin_with
 from modelrecipe.engine.claim import refuse_place
-from modelrecipe.engine.digest import ContentDigest, TensorDigests, content_digest
+from modelrecipe.engine.digest import TensorDigests
 from modelrecipe.engine.old_format import refuse_old_format
-from modelrecipe.engine.output import Written, estimated_memory, estimated_size, format_of
-from modelrecipe.engine.proof import prove
-from modelrecipe.engine.training_config import UNCOMPILED, with_training_config
-from modelrecipe.errors import FileError, LanguageError, LockError, RecipeError
-from modelrecipe.files import atomic_output
-from modelrecipe.formats.same_layout import has_other_flags
-from modelrecipe.outcome import Output, Proof
-from modelrecipe.recipe.imports import unknown_classes
-from modelrecipe.recipe.variables import relative_path
+from modelrecipe.engine.output import Written, format_of, planned, shown_path
+from modelrecipe.engine.reading import input_name, read_document, refuse_unbuilt, remarks
+from modelrecipe.engine.record import Record
+from modelrecipe.engine.training_config import optimizer_note, with_training_config
+from modelrecipe.engine.writing import Demands, write_proved
+from modelrecipe.errors import FileError, LanguageError, RecipeError
+from modelrecipe.obstacles import obstacles
+from modelrecipe.outcome import Output
 from modelrecipe.selector import Selector, select
 
 if TYPE_CHECKING:
@@ -36,25 +38,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelrecipe.applications import Application
+    from modelrecipe.assembly import Assembly
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.graph import Located
+    from modelrecipe.layer_spec import LayerSpec
     from modelrecipe.live.workshop import Workshop
     from modelrecipe.step import Change
     from modelrecipe.weights import Tensor
-
-
-class NeedsKerasError(RecipeError):
-    """A plan met what only Keras can tell, and was not asked to start it."""
-
-
-@dataclass
-class Record:
-    """What one step matched, did and found, and whether it began with another model."""
-
-    matched: list[str] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    is_beginning: bool = False
 
 
 @dataclass
@@ -71,9 +61,10 @@ class WorkBench:
         given: a model that stands in for what the recipe loads.
         progress: told in words what takes time.
         is_safe: whether Python code in a configuration is refused.
-        opened: files that were read already; a run takes over those of its trial.
+        opened: files that were read already, with repairs or without; a run takes over those of its trial.
         imports: modules that the recipe names, which may register any class.
         expected: digests that outputs must have, from their locks, by the outputs' names.
+        nesting: recipes whose architecture this bench is for.
     """
 
     folder: Path
@@ -85,9 +76,10 @@ class WorkBench:
     given: Checkpoint | None = None
     progress: Callable[[str], None] = lambda text: None
     is_safe: bool = True
-    opened: dict[Path, Checkpoint] = field(default_factory=dict)
+    opened: dict[tuple[Path, bool], Checkpoint] = field(default_factory=dict)
     imports: Sequence[str] = ()
     expected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    nesting: tuple[Path, ...] = ()
 
     record_of_step: Record = field(default_factory=Record)
     all_changes: list[Change] = field(default_factory=list)
@@ -112,10 +104,12 @@ class WorkBench:
 
     # What steps see
 
-    def select(self, checkpoint: Checkpoint, selector: Selector, key: str = "layers") -> Sequence[Located]:
+    def select(
+        self, checkpoint: Checkpoint, selector: Selector, key: str = "layers", *, may_be_empty: bool = False
+    ) -> Sequence[Located]:
         """See `Bench.select`; an error points below `key`."""
         try:
-            found = select(checkpoint, selector)
+            found = select(checkpoint, selector, may_be_empty=may_be_empty)
         except RecipeError as error:
             error.at = (key, *error.at)
             raise
@@ -131,7 +125,15 @@ class WorkBench:
         """See `Bench.note`."""
         self.record_of_step.notes.append(text)
 
-    def open(self, path: str, format: str | None = None, *, aside: bool = False) -> Checkpoint:
+    def open(
+        self,
+        path: str,
+        format: str | None = None,
+        *,
+        aside: bool = False,
+        mends: bool = True,
+        replace: Mapping[str, LayerSpec] | None = None,
+    ) -> Checkpoint:
         """See `Bench.open`.
 
         Raises:
@@ -146,26 +148,24 @@ class WorkBench:
                 at=("path",),
             )
         self.progress(f"reading {path}")
-        opened = self.inputs[self._name(path)] = self._read(path, format)
+        opened = self.inputs[self.name_of(path)] = substitute(self._read(path, format, mends=mends), replace or {})
+        for remark in remarks(opened):
+            self.note(remark)
         return opened if aside else self._begin(opened)
 
-    def _read(self, path: str, format: str | None) -> Checkpoint:
-        file = self.folder / path
-        if file not in self.opened:
-            try:
-                self.opened[file] = propagate.annotate(formats.read_checkpoint(file, format))
-            except FileError as error:
-                error.at = error.at or ("path",)
-                raise
-        return self.opened[file]
+    def _read(self, path: str, format: str | None, *, mends: bool = True) -> Checkpoint:
+        key = (self.folder / path, mends)
+        if key not in self.opened:
+            self.opened[key] = read_document(self.folder / path, format, mends=mends)
+        return self.opened[key]
 
-    def _name(self, path: str) -> str:
+    def name_of(self, path: str) -> str:
         """A file relative to the recipe: a path of an included recipe is relative to another folder."""
         return Path(os.path.relpath(self.folder / path, self.root)).as_posix()
 
     def _own_output(self, path: str) -> Written | None:
         """The output of an earlier step that a path names, wherever it was written to."""
-        name, file = self._name(path), (self.folder / path).resolve()
+        name, file = self.name_of(path), (self.folder / path).resolve()
         return next((item for item in self.written if item.name == name or item.target.resolve() == file), None)
 
     def _begin(self, opened: Checkpoint) -> Checkpoint:
@@ -180,13 +180,17 @@ class WorkBench:
         if self.given is not None and not aside:
             return self._begin(self.given)
         if self.is_dry and not self.exact:
-            raise NeedsKerasError(
-                f"{application.name} is built by Keras, so the plan ends here", hint="--exact lets the plan build it"
-            )
+            refuse_unbuilt(application)
         self.progress(f"building {application.name}")
         opened = propagate.annotate(self.workshop.construct(application))
-        name = f"keras.applications.{application.name}"
-        self.inputs[f"{name} {len(self.inputs) + 1}" if name in self.inputs else name] = opened
+        self.inputs[input_name(application, self.inputs)] = opened
+        return opened if aside else self._begin(opened)
+
+    def assemble(self, assembly: Assembly, *, aside: bool = False) -> Checkpoint:
+        """See `Bench.assemble`."""
+        if self.given is not None and not aside:
+            return self._begin(self.given)
+        opened = begin_with(self, assembly)
         return opened if aside else self._begin(opened)
 
     def keep(self, name: str, checkpoint: Checkpoint) -> None:
@@ -201,24 +205,14 @@ class WorkBench:
 
     def measure(self, checkpoint: Checkpoint) -> Checkpoint:
         """See `Bench.measure`."""
-        self.check_fit(checkpoint)
+        refuse_misfits(checkpoint)
         if checkpoint.is_opaque or (self.is_dry and not self.exact):
             return checkpoint
         if not checkpoint.is_restructured and propagate.is_complete(checkpoint):
             return checkpoint
         measured = self.workshop.measure(checkpoint)
-        self.check_fit(measured)
+        refuse_misfits(measured)
         return measured
-
-    def check_fit(self, checkpoint: Checkpoint) -> None:
-        """Refuse a graph in which an edit has broken an untouched layer.
-
-        Raises:
-            BuildError: names both layers and shapes.
-        """
-        if checkpoint.is_restructured:
-            for misfit in fit.misfits(checkpoint):
-                raise misfit
 
     def numbers(self, tensor: Tensor) -> NDArray[np.generic] | None:
         """See `Bench.numbers`."""
@@ -228,10 +222,10 @@ class WorkBench:
         """See `Bench.compare`."""
         own = self._own_output(path)
         if own is None:
-            self.inputs[self._name(path)] = self._read(path, None)
+            self.inputs[self.name_of(path)] = self._read(path, None)
         if self.is_dry:
             return None
-        other = self._read(path, None) if own is None else propagate.annotate(formats.read_checkpoint(own.target))
+        other = self._read(path, None) if own is None else read_document(own.target, None)
         self.progress(f"comparing outputs with {path}")
         return self.workshop.compare(self.measure(checkpoint), other, batch)
 
@@ -242,45 +236,37 @@ class WorkBench:
         kind, target = self.claim(path, format, force=force)
         if kind == "h5" and not formats.can_rewrite(checkpoint, kind):
             refuse_old_format(checkpoint)
-        measured = self._carry_training(self.measure(checkpoint))
+        measured, note = with_training_config(self.source, self.measure(checkpoint))
+        self._note_any(note)
         how = "streamed" if formats.can_rewrite(measured, kind) else "built"
         if how == "built" and self.is_dry:
-            self.problems += () if self.imports else unknown_classes(checkpoint)
-        output, name = Output(path=str(path), file=self._shown(target), format=kind, how=how), self._name(path)
+            self.problems += () if self.imports else obstacles(checkpoint)
+        output, name = Output(path=str(path), file=shown_path(target), format=kind, how=how), self.name_of(path)
         if self.is_dry:
-            origin = measured.origin.path if how == "streamed" and measured.origin is not None else None
-            size = origin.stat().st_size if origin is not None else estimated_size(measured)
-            memory = estimated_memory(measured, how)
-            output = replace(output, size=size, memory=memory, exists=target.exists())
-            self.written.append(Written(output=output, target=target, name=name))
+            self.written.append(Written(output=planned(output, measured, target), target=target, name=name))
             return measured
         self.progress(f"writing {path}")
-        proof, content = self._write(measured, target, output, path, may_replace=force or self.force)
+        demands = Demands(
+            source=self.source, changes=self.all_changes, locked=self.expected.get(name), digests=self.digests
+        )
+        write = partial(self._put, measured, output)
+        proof, content = write_proved(measured, target, output, write, demands, may_replace=force or self.force)
         if kind != "weights_h5":
-            self._note_optimizer(measured)
+            self._note_any(optimizer_note(self.source, measured, self.record_of_step.notes))
         output = replace(output, size=target.stat().st_size, proof=proof)
         self.written.append(Written(output=output, target=target, name=name, content=content))
         return measured
 
-    def _carry_training(self, checkpoint: Checkpoint) -> Checkpoint:
-        """The training configuration follows renamed outputs."""
-        if self.source is None:
-            return checkpoint
-        carried, note = with_training_config(self.source, checkpoint)
-        if note is not None:
-            self.note(note)
-        return carried
+    def _put(self, checkpoint: Checkpoint, output: Output, temporary: Path) -> None:
+        if output.how == "streamed":
+            formats.rewrite(checkpoint, temporary, output.format)
+        else:
+            self._note_any(self.workshop.save(checkpoint, temporary, output.format))
+        self.progress("comparing what was written with the source")
 
-    def _check_expected(self, path: str, found: ContentDigest) -> None:
-        name = self._name(path)
-        if name not in self.expected:
-            return
-        for part in ("architecture", "weights"):
-            if self.expected[name].get(part) != getattr(found, part):
-                raise LockError(
-                    f"the {part} of '{path}' came out otherwise than the lock says",
-                    hint="recipe, inputs and versions are the same; was the lock edited?",
-                )
+    def _note_any(self, text: str | None) -> None:
+        if text is not None:
+            self.note(text)
 
     # What the runner sees
 
@@ -319,40 +305,3 @@ class WorkBench:
             scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="modelrecipe-")))
             self._workshop = Workshop(scratch=scratch, seed=self.seed, progress=self.progress, is_safe=self.is_safe)
         return self._workshop
-
-    def _shown(self, target: Path) -> str:
-        """A file as seen from the working directory, where that is shorter than its whole path."""
-        return min(str(target.resolve()), relative_path(target, Path()), key=len)
-
-    def _note_optimizer(self, checkpoint: Checkpoint) -> None:
-        """Say what becomes of a compiled source's optimizer, whose state belongs to the variables that trained."""
-        if self.source is None or self.source.origin is None or not self.source.origin.has_optimizer_state:
-            return
-        if any(note.startswith(UNCOMPILED) for note in self.record_of_step.notes):
-            return
-        if checkpoint.is_restructured:
-            self.note("compiled anew with a fresh optimizer: the old state belongs to other variables")
-        elif has_other_flags(self.source.model, checkpoint.model):
-            self.note("the optimizer's state is dropped, as other variables train now; Keras warns when it loads that")
-
-    def _write(
-        self, checkpoint: Checkpoint, target: Path, output: Output, path: str, *, may_replace: bool
-    ) -> tuple[Proof | None, ContentDigest]:
-        """Write, read back, prove; only then does the file take its name."""
-        kind, how = output.format, output.how
-        with atomic_output(target, may_replace=may_replace) as temporary:
-            if how == "streamed":
-                formats.rewrite(checkpoint, temporary, kind)
-            else:
-                note = self.workshop.save(checkpoint, temporary, kind)
-                if note is not None:
-                    self.note(note)
-            self.progress("comparing what was written with the source")
-            if kind == "weights_h5":
-                read_back = replace(checkpoint, weights=formats.read_weights(temporary, checkpoint.model))
-            else:
-                read_back = formats.read_checkpoint(temporary, kind)
-            proof = prove(self.source, checkpoint, read_back, self.all_changes, self.digests) if self.source else None
-            content = content_digest(read_back, self.digests)
-            self._check_expected(path, content)
-        return proof, content

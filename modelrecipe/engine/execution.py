@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.sizing import with_sizes
-from modelrecipe.engine.bench import NeedsKerasError, Record, WorkBench
+from modelrecipe.engine.reading import NeedsKerasError
+from modelrecipe.engine.record import Record
 from modelrecipe.engine.totals import totals
-from modelrecipe.errors import BuildError, LanguageError, Problems, RecipeError
+from modelrecipe.errors import BuildError, EditError, LanguageError, Problems, RecipeError
 from modelrecipe.outcome import StepOutcome, Totals
 from modelrecipe.step import Change, Touch
 from modelrecipe.steps.save import Save
@@ -18,6 +19,7 @@ from modelrecipe.steps.save import Save
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from modelrecipe.engine.bench import WorkBench
     from modelrecipe.engine.output import Written
     from modelrecipe.recipe import Recipe, RecipeStep
 
@@ -175,18 +177,28 @@ def target_of(item: RecipeStep) -> str:
     data = item.data
     if not isinstance(data, dict):
         return str(data)
-    first = next((key for key in ("layers", "after", "before", "path", "application", "map") if key in data), None)
+    words = ("layers", "after", "before", "path", "application", "architecture", "map")
+    first = next((key for key in words if key in data), None)
     step = item.step
     value = getattr(step, first, None) if first else None
     if first == "application":
         return f"keras.applications.{data['application']['name']}"
+    if first == "architecture":
+        named = data["architecture"]["name"] if isinstance(data["architecture"], dict) else data["architecture"]
+        return f"{named} with {data['weights']}" if "weights" in data else str(named)
     if first in ("after", "before"):
         return f"{first} {value}"
     return str(value).strip("'") if value is not None else ", ".join(str(key) for key in data)
 
 
 def _culprit(error: RecipeError, changes: Sequence[Sequence[Change]]) -> int | None:
-    """The number of the step that made the layer at fault; the last structural one when that is not known."""
+    """The number of the step that made the layer at fault; the last structural one when that is not known.
+
+    A step that changes numbers refuses them only when they are read, by a later step: then it is the last such step.
+    """
+    if isinstance(error, EditError):
+        valued = [{change.key for change in made if change.weights} for made in changes]
+        return next((number for number in reversed(range(len(valued))) if error.layer in valued[number]), None)
     if not isinstance(error, BuildError):
         return None
     for number in reversed(range(len(changes))):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import LanguageError
+from modelrecipe.recipe.variables import relative_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.engine.digest import ContentDigest
     from modelrecipe.outcome import Output
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Measured on Keras 3.15 and TensorFlow 2.21: a process that has read a model, and one that has imported Keras too.
 _LIGHT = 60 * 10**6
 _TENSORFLOW = 600 * 10**6
+# What Keras' containers take beside the numbers: groups of HDF5, and the configuration as JSON.
+_PER_FILE, _PER_LAYER, _PER_TENSOR = 2000, 3500, 400
 _ENDINGS = {".weights.h5": "weights_h5", ".keras": "keras", ".h5": "h5", ".hdf5": "h5"}
 
 
@@ -53,28 +55,31 @@ def format_of(path: str) -> str:
     )
 
 
-def estimated_size(checkpoint: Checkpoint) -> int | None:
-    """Bytes of all tensors; None when a new layer's size is not known yet."""
-    sizes = _sizes(checkpoint)
-    return None if None in sizes else sum(size for size in sizes if size is not None)
+def shown_path(target: Path) -> str:
+    """A file as seen from the working directory, where that is shorter than its whole path."""
+    return min(str(target.resolve()), relative_path(target, Path()), key=len)
 
 
-def estimated_memory(checkpoint: Checkpoint, how: str) -> int | None:
-    """About what the process needs at its peak.
+def planned(output: Output, checkpoint: Checkpoint, target: Path) -> Output:
+    """An output with what a plan can say of it: about how large it will be, and what the run will need.
 
-    Streaming holds one tensor; a build holds TensorFlow, the live weights and the HDF5 file that Keras makes in memory.
+    A streamed file is about as large as the one that it comes from. A build holds TensorFlow, the live weights and the
+    HDF5 file that Keras makes in memory; streaming holds one tensor.
     """
-    sizes = [size for size in _sizes(checkpoint) if size is not None]
-    total = estimated_size(checkpoint)
-    if total is None and how != "streamed":
-        return None
-    exact = _LIGHT + max(sizes, default=0) if how == "streamed" else _TENSORFLOW + 3 * (total or 0)
-    return round(exact, -7)
-
-
-def _sizes(checkpoint: Checkpoint) -> list[int | None]:
-    tensors = [tensor for key in checkpoint.weights for tensor in checkpoint.weights.of(key)]
-    return [None if tensor.size is None else tensor.size * _width(tensor.dtype) for tensor in tensors]
+    sizes = [
+        None if tensor.size is None else tensor.size * _width(tensor.dtype)
+        for key in checkpoint.weights
+        for tensor in checkpoint.weights.of(key)
+    ]
+    known = [size for size in sizes if size is not None]
+    total = None if len(known) < len(sizes) else sum(known)
+    if output.how == "streamed" and checkpoint.origin is not None:
+        size, memory = checkpoint.origin.path.stat().st_size, _LIGHT + max(known, default=0)
+    else:
+        layers = sum(1 for _ in checkpoint.layers())
+        size = None if total is None else total + _PER_FILE + _PER_LAYER * layers + _PER_TENSOR * len(sizes)
+        memory = None if total is None else _TENSORFLOW + 3 * total
+    return replace(output, size=size, memory=memory and round(memory, -7), exists=target.exists())
 
 
 def _width(dtype: str | None) -> int:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modelrecipe.edit.surgery import keys_inside
 from modelrecipe.engine.same_architecture import differences
 from modelrecipe.errors import ProofError
-from modelrecipe.graph import Layer, Located, walk
+from modelrecipe.graph import Located, walk
 from modelrecipe.outcome import Proof
 
 if TYPE_CHECKING:
@@ -120,12 +121,8 @@ def _pairs(
 def _lost_layers(source: Checkpoint, kept: set[str], replaced: set[str]) -> list[str]:
     if source.is_opaque:
         return []
-    inside = {inner for item in walk(source.model) if item.layer.key in replaced for inner in _keys(item.layer)}
+    inside = {inner for item in walk(source.model) if item.layer.key in replaced for inner in keys_inside(item.layer)}
     return [f"'{key}' is gone" for key in source.weights if key not in kept | replaced | inside]
-
-
-def _keys(layer: Layer) -> list[str]:
-    return [layer.key, *(item.layer.key for item in walk(layer))]
 
 
 def _changed_flags(source: Checkpoint, edited: Checkpoint, written: Checkpoint, changes: Sequence[Change]) -> list[str]:

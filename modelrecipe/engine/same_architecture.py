@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs, walk
+from modelrecipe.old_calls import plain_ends
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
@@ -78,7 +79,8 @@ def _name_of(value: Any) -> Any:
 
 def _graph_differences(path: str, edited: Graph, written: Graph) -> Iterator[str]:
     where = f"'{path}'" if path else "the model"
-    for what, one, other in (("inputs", edited.inputs, written.inputs), ("outputs", edited.outputs, written.outputs)):
+    for what in ("inputs", "outputs"):
+        one, other = (plain_ends(edited, getattr(graph, what)) for graph in (edited, written))
         if edited.kind == written.kind == "functional" and _shape_of(one) != _shape_of(other):
             yield f"{where} has other {what}"
     names = {layer.name for layer in edited.layers}

@@ -1,4 +1,4 @@
-"""Loss and metrics by the name of an output: they follow when the output is renamed, and end when it goes."""
+"""What becomes of a compiled source: loss and metrics follow a renamed output; optimizer state may have to go."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from modelrecipe.formats.same_layout import has_other_flags
 from modelrecipe.graph import iter_refs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from modelrecipe.checkpoint import Checkpoint
 
 _BY_OUTPUT = ("loss", "loss_weights", "metrics", "weighted_metrics")
@@ -16,18 +19,20 @@ UNCOMPILED = "written uncompiled"
 NOTE = f"{UNCOMPILED}: the source's loss names an output that is not there any more"
 
 
-def with_training_config(source: Checkpoint, edited: Checkpoint) -> tuple[Checkpoint, str | None]:
+def with_training_config(source: Checkpoint | None, edited: Checkpoint) -> tuple[Checkpoint, str | None]:
     """The edited document with the training configuration that fits its outputs.
 
     Args:
-        source: the model as it was loaded.
+        source: the model as it was loaded; None where none was.
         edited: the document after all steps.
 
     Returns:
         The document, and in words what could not be carried over.
     """
     origin = edited.origin
-    if origin is None or not origin.compile_config or source.model.graph is None or edited.model.graph is None:
+    if source is None or origin is None or not origin.compile_config:
+        return edited, None
+    if source.model.graph is None or edited.model.graph is None:
         return edited, None
     before, after = _outputs(source), _outputs(edited)
     if before == after or not _names_outputs(origin.compile_config, set(before.values())):
@@ -36,6 +41,25 @@ def with_training_config(source: Checkpoint, edited: Checkpoint) -> tuple[Checkp
         return _compiled(edited, None), NOTE
     names = {before[key]: after[key] for key in before}
     return _compiled(edited, _renamed(origin.compile_config, names)), None
+
+
+def optimizer_note(source: Checkpoint | None, edited: Checkpoint, said: Iterable[str]) -> str | None:
+    """What becomes of a compiled source's optimizer, whose state belongs to the variables that trained.
+
+    Args:
+        source: the model as it was loaded; None where none was.
+        edited: the document after all steps.
+        said: notes about it so far; of a model that is written uncompiled no more has to be told.
+    """
+    if source is None or source.origin is None or not source.origin.has_optimizer_state:
+        return None
+    if any(note.startswith(UNCOMPILED) for note in said):
+        return None
+    if edited.is_restructured:
+        return "compiled anew with a fresh optimizer: the old state belongs to other variables"
+    if has_other_flags(source.model, edited.model):
+        return "the optimizer's state is dropped, as other variables train now; Keras warns when it loads that"
+    return None
 
 
 def _outputs(checkpoint: Checkpoint) -> dict[str, str]:

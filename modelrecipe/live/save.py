@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
 from modelrecipe.live.construct import foreign_code, reason
+from modelrecipe.live.old_optimizers import modern_optimizer
 from modelrecipe.live.session import import_keras
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def compile_like(model: Any, stored: Mapping[str, Any]) -> str | None:
                 kept = {key: stored.get(key) for key in ("loss", "loss_weights", "metrics", "weighted_metrics")}
                 # `compile` takes what it cannot make sense of as it is, and the written file would not open.
                 kept = keras.saving.deserialize_keras_object(kept, safe_mode=True)
-                model.compile(optimizer=keras.optimizers.deserialize(dict(stored["optimizer_config"])), **kept)
+                optimizer = keras.optimizers.deserialize(modern_optimizer(stored["optimizer_config"]))
+                model.compile(optimizer=optimizer, **kept)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         return f"written uncompiled: Keras cannot read the source's training configuration ({reason(error)})"
     return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
-from modelrecipe.report import measures
+from modelrecipe import measures
 from modelrecipe.report.terminal import cut, painted, printable, shorten, wrapped
 from modelrecipe.report.totals import output_lines, totals_lines
 
@@ -22,6 +22,7 @@ _STYLES: Mapping[ChangeKind, str] = {"+": "green", "-": "red", "~": "yellow", "-
 _LEGEND: Mapping[ChangeKind, str] = {"+": "added", "-": "removed", "~": "changed in place", "-/+": "replaced"}
 _DONE = {"freeze": "frozen", "rename": "renamed", "rescale": "rescaled", "unfreeze": "unfrozen"}
 _MOST_ALIKE = 3
+_MOST_TARGET_LINES = 3
 _INDENT = 2
 
 
@@ -46,7 +47,8 @@ class _Page:
 
     def lines(self) -> Iterator[Text]:
         title = "Plan for" if self.outcome.is_plan else "Ran"
-        yield Text.assemble(f"{title} ", (cut(self.outcome.recipe, self.width - len(title) - 1), "bold"))
+        for number, text in enumerate(wrapped(self.outcome.recipe, self.width - len(title) - 1)):
+            yield Text.assemble(" " * (len(title) + 1) if number else f"{title} ", (text, "bold"))
         parts = (
             self._steps(),
             totals_lines(self.outcome, self.width),
@@ -63,7 +65,7 @@ class _Page:
     def _steps(self) -> Iterator[Text]:
         parameters = None if self.outcome.before is None else self.outcome.before.parameters
         for step in self.outcome.steps:
-            yield self._head(step)
+            yield from self._head(step)
             for text in wrapped(step.description or "", self.width - self._column):
                 if text:
                     yield Text.assemble(" " * self._column, (text, "italic"))
@@ -78,19 +80,25 @@ class _Page:
         words = [cell_len(printable(step.word)) for step in self.outcome.steps]
         return min(len(str(len(self.outcome.steps))) + 1 + max([3, *words]) + 2, self.width // 3)
 
-    def _head(self, step: StepOutcome) -> Text:
-        """Number, word, target; at the right the place, and after a run the time."""
+    def _head(self, step: StepOutcome) -> Iterator[Text]:
+        """Number, word, target; at the right of the first line the place, and after a run the time."""
         number = f"{step.number:>{len(str(len(self.outcome.steps)))}} "
         line = Text.assemble((number, "dim"), (cut(step.word, self._column - len(number) - 1), "bold"))
         line.pad_right(self._column - line.cell_len)
         time = "" if self.outcome.is_plan else f"{_time(step.seconds):>9}"
         target = f"{step.target}  ({step.id})" if step.id else step.target
         room = self.width - line.cell_len - len(time) - 2
-        # The place gives way to the target down to a few columns, then the target is cut.
+        # The place gives way to the target down to a few columns, then the target goes on in the next lines.
         place = shorten(step.place, min(room // 2, max(16, room - cell_len(printable(target)))))
-        line.append(_fitting(target, room - cell_len(place)), style="dim" if step.is_unknown else None)
+        style = "dim" if step.is_unknown else None
+        fits = cell_len(printable(target)) <= room - cell_len(place)
+        first, *rest = [printable(target)] if fits else wrapped(target, room - cell_len(place))
+        line.append(first, style=style)
         line.pad_right(self.width - cell_len(place) - len(time) - line.cell_len)
-        return line.append(place + time, style="dim")
+        yield line.append(place + time, style="dim")
+        width = self.width - self._column - 2
+        for text in wrapped(cut(" ".join(rest), _MOST_TARGET_LINES * width), width) if rest else ():
+            yield Text.assemble(" " * (self._column + 2), (text, style or ""))
 
     def _remark(self, note: str) -> Iterator[Text]:
         for number, text in enumerate(wrapped(note, self.width - self._column - 2)):
@@ -124,13 +132,13 @@ class _Page:
 
     def _problems(self) -> Iterator[Text]:
         if self.outcome.problems:
-            yield Text(cut("A run would refuse:", self.width), style="bold red")
+            yield Text("A run would refuse:", style="bold red")
         for problem in self.outcome.problems:
-            head, _, excerpt = str(problem).partition("\n")
+            head, _, excerpt = problem.told(self.width).partition("\n")
             for text in wrapped(head, self.width - _INDENT):
                 yield Text.assemble(" " * _INDENT, (text, "red"))
             for text in excerpt.splitlines():
-                yield Text(cut(text, self.width))
+                yield Text(printable(text))
 
     def _end(self) -> Iterator[Text]:
         """The legend of a plan, and the whole in one sentence."""
@@ -154,12 +162,6 @@ def _legend(kinds: Iterable[ChangeKind], width: int) -> Iterator[Text]:
 
 def _time(seconds: float) -> str:
     return measures.seconds(seconds) if seconds >= 0.005 else ""
-
-
-def _fitting(target: str, width: int) -> str:
-    """A selector is cut at its end, a file name in its middle."""
-    is_selector = target.startswith(("{", "after ", "before "))
-    return cut(target, width) if is_selector else shorten(target, width)
 
 
 def _notes(step: StepOutcome, parameters: int | None) -> Iterator[str]:

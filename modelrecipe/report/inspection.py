@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from modelrecipe.report import measures
+from modelrecipe import measures
 from modelrecipe.report.terminal import Cell, columns, cut, painted, shorten, wrapped
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def render_inspection(inspection: Inspection, *, width: int = 80, color: bool = 
     lines = [Text(shorten(inspection.file, width), style="bold")]
     for text in (_file(inspection), _model(inspection), *_ends(inspection)):
         lines += [Text.assemble("  ", line) for line in wrapped(text, width - 2)]
+    for style, texts in (("yellow", _mended(inspection)), ("red", _against(inspection))):
+        lines += [Text.assemble("  ", (line, style)) for text in texts for line in wrapped(text, width - 2)]
     lines += [Text(), *_table(inspection, width)]
     lines += [Text.assemble("  ", (text, "dim")) for note in _notes(inspection) for text in wrapped(note, width - 2)]
     return painted(lines, color=color)
@@ -48,6 +50,17 @@ def _model(inspection: Inspection) -> str:
     trainable = f"{measures.count(totals.trainable)} trainable ({measures.share(totals.trainable, totals.parameters)})"
     layers = measures.counted(totals.layers, "layer")
     return f"{name}, {layers}, {measures.count(totals.parameters)} parameters, {trainable}"
+
+
+def _mended(inspection: Inspection) -> Iterator[str]:
+    if inspection.repairs:
+        yield measures.listed("repair", inspection.repairs)
+    yield from inspection.remarks
+
+
+def _against(inspection: Inspection) -> Iterator[str]:
+    for text in inspection.obstacles:
+        yield f"in the way: {text}"
 
 
 def _ends(inspection: Inspection) -> Iterator[str]:

@@ -155,9 +155,9 @@ def painted(lines: Iterable[Text], *, color: bool) -> str:
     return target.getvalue()
 
 
-def wants_color(stream: TextIO, *, is_forbidden: bool = False) -> bool:
+def wants_color(stream: TextIO | None, *, is_forbidden: bool = False) -> bool:
     """Whether to write colour codes: to terminals, unless `NO_COLOR` is set; `FORCE_COLOR` also into pipes."""
-    if is_forbidden or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if stream is None or is_forbidden or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
-from modelrecipe.report import measures
+from modelrecipe import measures
 from modelrecipe.report.terminal import Cell, columns, cut, printable, shorten, wrapped
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def output_lines(outcome: Outcome, width: int) -> Iterator[Text]:
             yield line.append(f"  {facts}", "dim")
         else:
             yield line
-            yield Text.assemble("    ", (cut(facts, width - 4), "dim"))
+            yield from (Text.assemble("    ", (text, "dim")) for text in wrapped(facts, width - 4))
         for number, text in enumerate(wrapped(_proved(output.proof), width - 6) if output.proof else ()):
             yield Text.assemble("    ", ("  " if number else "✓ ", "green"), (text, "green"))
     for lock in outcome.locks:
@@ -106,9 +106,9 @@ def output_lines(outcome: Outcome, width: int) -> Iterator[Text]:
 def _facts(output: Output, *, is_plan: bool) -> str:
     said = [output.format, "streamed" if output.how == "streamed" else "built by Keras"]
     if output.size is not None:
-        said.append(f"{'about ' if is_plan else ''}{measures.size(output.size)}")
+        said.append(measures.about(output.size) if is_plan else measures.size(output.size))
     if is_plan and output.memory is not None:
-        said.append(f"peak memory about {measures.size(output.memory)}")
+        said.append(f"peak memory {measures.about(output.memory)}")
     if is_plan and output.exists:
         said.append("in place of an existing file")
     return ", ".join(said)
@@ -117,10 +117,13 @@ def _facts(output: Output, *, is_plan: bool) -> str:
 def _proved(proof: Proof) -> str:
     """The proof in words; of the tensors that were there before, and of those that came and went."""
     kept = proof.identical + proof.changed
+    every = "the 1 tensor" if kept == 1 else f"all {measures.counted(kept, 'tensor')}"
     if kept == 0:
-        said = ["no tensor was left from before"]
+        said = ["no tensor kept from before"]
     elif proof.changed == 0:
-        said = [f"all {measures.counted(kept, 'tensor')} bit-identical" if kept > 1 else "the 1 tensor bit-identical"]
+        said = [f"{every} bit-identical"]
+    elif proof.identical == 0:
+        said = [f"{every} changed as said"]
     else:
         said = [f"{proof.identical:,} of {measures.counted(kept, 'tensor')} bit-identical"]
         said.append(f"{proof.changed:,} changed as said")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelrecipe import measures
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import CheckError, LanguageError
 from modelrecipe.fields import Doc, Rule
 from modelrecipe.graph import Shape, iter_refs, locate
 from modelrecipe.propagate import end_shapes
-from modelrecipe.selector import Selector, compare, count_range
+from modelrecipe.selector import Selector, backward_range, compare, count_range
 from modelrecipe.step import NOTHING, Bench, Step, Touch
 
 _NUMBER = r"[0-9.]+(?:[eE][+-]?[0-9]+)?"
@@ -76,8 +77,10 @@ class Check(Step):
     def problems(self) -> Iterator[LanguageError]:
         """Something must be demanded; `layers` and `count` go together."""
         if (self.layers is None) != (self.count is None):
-            missing = "count" if self.count is None else "layers"
-            yield LanguageError(f"check needs '{missing}' too: which layers, and how many")
+            given, missing = ("layers", "count") if self.count is None else ("count", "layers")
+            yield LanguageError(f"'{given}' needs '{missing}' too: which layers, and how many")
+        if self.count is not None:
+            yield from backward_range(self.count, "count")
         demands = (
             self.layers,
             self.outputs,
@@ -88,7 +91,7 @@ class Check(Step):
             self.same_outputs_as,
         )
         if all(demand is None for demand in demands):
-            yield LanguageError("check demands nothing", hint="write what must hold, as outputs: {shape: [null, 5]}")
+            yield LanguageError("nothing is demanded", hint="write what must hold, as outputs: {shape: [null, 5]}")
 
     def apply(self, checkpoint: Checkpoint, bench: Bench) -> Checkpoint:
         """Test every demand.
@@ -121,21 +124,12 @@ def _check_layers(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iterator
     if step.layers is None or step.count is None:
         return
     low, high = count_range(step.count)
-    selector = step.layers if low else _may_be_empty(step.layers)
-    found = bench.select(checkpoint, selector)
+    found = bench.select(checkpoint, step.layers, may_be_empty=low == 0)
     if not low <= len(found) <= high:
-        yield CheckError(
-            f"{step.layers} matches {len(found)} {'layer' if len(found) == 1 else 'layers'}, not {step.count}",
-            at=("count",),
-        )
+        counted = measures.counted(len(found), "layer")
+        yield CheckError(f"{step.layers} matches {counted}, not {step.count}", at=("count",))
     else:
         bench.note(f"{len(found)} {'layer matches' if len(found) == 1 else 'layers match'} {step.layers}")
-
-
-def _may_be_empty(selector: Selector) -> Selector:
-    from dataclasses import replace
-
-    return selector if selector.expect is not None else replace(selector, expect="0..1000000000")
 
 
 def _check_signatures(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iterator[CheckError]:
@@ -149,7 +143,8 @@ def _check_signatures(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iter
             continue
         shapes = end_shapes(graph, of_inputs=key == "inputs")
         if len(shapes) != len(signatures):
-            yield CheckError(f"the model has {len(shapes)} {key}, not {len(signatures)}", at=(key,))
+            counted = measures.counted(len(shapes), key.removesuffix("s"))
+            yield CheckError(f"the model has {counted}, not {len(signatures)}", at=(key,))
             continue
         names = [ref.layer for ref in iter_refs(graph.inputs if key == "inputs" else graph.outputs)]
         for name, shape, signature in zip(names, shapes, signatures, strict=True):
@@ -174,15 +169,10 @@ def _check_signature(
     if not fits:
         what = "output" if key == "outputs" else "input"
         yield CheckError(
-            f"{what} '{name}' has shape {show_shape(shape)}, not {show_shape(wanted.shape)}", at=(key, "shape")
+            f"{what} '{name}' has shape {measures.shape(shape)}, not {measures.shape(wanted.shape)}", at=(key, "shape")
         )
     else:
-        bench.note(f"'{name}' has shape {show_shape(shape)}")
-
-
-def show_shape(shape: Sequence[int | None]) -> str:
-    """A shape as Keras prints it: `(None, 5)`."""
-    return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+        bench.note(f"'{name}' has shape {measures.shape(shape)}")
 
 
 def _check_parameters(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iterator[CheckError]:
@@ -226,10 +216,12 @@ def _check_finite(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iterator
             values = bench.numbers(tensor)
             unread += values is None
             if values is not None and not _is_finite(values):
-                bad.append(f"'{located.path}/{tensor.name}'")
+                bad.append(f"{located.path}/{tensor.name}")
     if bad:
-        shown = ", ".join(bad[:4]) + (", ..." if len(bad) > 4 else "")
-        yield CheckError(f"{len(bad)} weights are not finite: {shown}", at=("finite",))
+        verb = "is" if len(bad) == 1 else "are"
+        yield CheckError(
+            f"{measures.counted(len(bad), 'weight')} {verb} not finite: {measures.quoted(bad)}", at=("finite",)
+        )
     else:
         bench.note("whether all weights are finite is checked in the run" if unread else "all weights finite")
 

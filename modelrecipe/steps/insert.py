@@ -46,8 +46,10 @@ class Insert(Step):
 
     def problems(self) -> Iterator[RecipeError]:
         """One of `after` and `before`; missing arguments; weights that nothing could keep."""
-        if (self.after is None) == (self.before is None):
-            yield LanguageError("insert needs one of 'after' and 'before'")
+        if self.after is None and self.before is None:
+            yield LanguageError("needs 'after' or 'before'", hint="say where the new layer stands")
+        elif self.after is not None and self.before is not None:
+            yield LanguageError("has both 'after' and 'before'", hint="keep one")
         for number, spec in enumerate(self._specs()):
             at = ("layer", *((number,) if isinstance(self.layer, tuple) else ()))
             if spec.inherit is not None or spec.weights == "keep":

@@ -18,6 +18,8 @@ from modelrecipe.selector import Selector
 from modelrecipe.step import NAMES, Bench, Change, Step, Touch
 
 _LONGEST = 200
+_ANOTHER = "write another name; it may hold {name} and {index}"
+_ANOTHER_IN_MAP = "map one of them to another name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +44,10 @@ class Rename(Step):
     def problems(self) -> Iterator[LanguageError]:
         """Either `layers` with `to`, or `map`."""
         if self.map is None and (self.layers is None or self.to is None):
-            yield LanguageError("rename needs 'layers' and 'to', or 'map'")
+            yield LanguageError("needs 'layers' and 'to', or 'map'", hint="say which layers get which names")
         elif self.map is not None and (self.layers is not None or self.to is not None):
-            yield LanguageError("rename takes 'map', or 'layers' and 'to', not both")
+            other = "layers" if self.layers is not None else "to"
+            yield LanguageError(f"has both 'map' and '{other}'", hint="keep 'map', or 'layers' with 'to'")
 
     def apply(self, checkpoint: Checkpoint, bench: Bench) -> Checkpoint:
         """Rename in every graph at once, so that names may be exchanged."""
@@ -59,6 +62,7 @@ class Rename(Step):
             return map_graphs(checkpoint, names, rename_layers)
         except EditError as error:
             error.at = error.at or (("to",) if self.map is None else ("map",))
+            error.hint = error.hint or (_ANOTHER if self.map is None else _ANOTHER_IN_MAP)
             raise
 
     def _pairs(self, checkpoint: Checkpoint, bench: Bench) -> Iterator[tuple[Located, str]]:

@@ -8,7 +8,7 @@ from dataclasses import replace as altered
 from typing import Annotated, ClassVar, Literal
 
 from modelrecipe.checkpoint import Checkpoint
-from modelrecipe.edit.rewire import Replacement, replace_layers
+from modelrecipe.edit.replacement import Replacement, replace_layers
 from modelrecipe.edit.succession import Succession, Wanted, succeed
 from modelrecipe.edit.surgery import (
     check_all_copies,

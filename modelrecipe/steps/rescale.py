@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from modelrecipe import measures
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.surgery import leaves_of
 from modelrecipe.errors import EditError, nearest_names
@@ -51,15 +52,16 @@ class Rescale(Step):
             if not named or located.layer.key in done:
                 continue
             done.add(located.layer.key)
-            scaled = [self._scaled(tensor, path) if tensor.name in named else tensor for tensor in tensors]
-            weights = weights.having(located.layer.key, scaled)
+            key = located.layer.key
+            scaled = [self._scaled(tensor, path, key) if tensor.name in named else tensor for tensor in tensors]
+            weights = weights.having(key, scaled)
             what = f"{', '.join(named)} × {self.factor:g}"
             bench.record(Change(kind="~", layer=path, key=located.layer.key, what=what, weights=named))
         if not done:
             raise _nothing_named(self.weights, checkpoint, list(chosen.values()))
         return replace(checkpoint, weights=weights)
 
-    def _scaled(self, tensor: Tensor, path: str) -> Tensor:
+    def _scaled(self, tensor: Tensor, path: str, key: str) -> Tensor:
         if tensor.dtype is not None and "float" not in tensor.dtype:
             raise EditError(
                 f"'{tensor.name}' of '{path}' is {tensor.dtype}, which holds no fractions",
@@ -72,7 +74,7 @@ class Rescale(Step):
                 hint="write one that its range holds",
                 at=("factor",),
             )
-        return tensor.map(_Times(self.factor, tensor.name, path))
+        return tensor.map(_Times(self.factor, tensor.name, path, key))
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class _Times:
     factor: float
     name: str
     path: str
+    key: str
 
     def __call__(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         # A Python scalar would be widened for bfloat16; a scalar of the array's own type is what Keras would use.
@@ -91,6 +94,7 @@ class _Times:
                 f" {self.factor:g}",
                 hint="write a smaller factor",
                 at=("factor",),
+                layer=self.key,  # by the time that numbers are read, a later step is running
             )
         return scaled
 
@@ -107,13 +111,14 @@ def _is_representable(factor: float, dtype: str) -> bool:
 
 def _nothing_named(weights: WeightSelector, checkpoint: Checkpoint, chosen: list[Located]) -> EditError:
     names = sorted({tensor.name for located in chosen for tensor in checkpoint.weights.of(located.layer.key)})
-    layers = ", ".join(f"'{located.path}'" for located in chosen[:4]) + (", ..." if len(chosen) > 4 else "")
+    layers = measures.quoted([located.path for located in chosen])
     if not names or not weights:
-        return EditError(f"{layers} has no weights", hint="select layers with weights: has: kernel", at=("layers",))
+        verb = "has" if len(chosen) == 1 else "have"
+        return EditError(f"{layers} {verb} no weights", hint="select layers with weights: has: kernel", at=("layers",))
     wanted = weights if isinstance(weights, str) else ", ".join(weights)
     near = nearest_names(wanted, names) or names[:6]
     return EditError(
         f"no weight of {layers} is named '{wanted}'",
-        hint="nearest weights: " + ", ".join(f"'{name}'" for name in near),
+        hint="nearest weights: " + measures.quoted(near, most=len(near)),
         at=("weights",),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelrecipe.edit.fit import misfits
-from modelrecipe.edit.rewire import Insertion, Replacement, insert_after, remove_layers, replace_layers
+from modelrecipe.edit.replacement import Replacement, replace_layers
+from modelrecipe.edit.rewire import Insertion, insert_after, remove_layers
 from tests.portraits import checkpoint, entry, graph, layer, with_shapes
 
 if TYPE_CHECKING:

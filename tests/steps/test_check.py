@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from modelrecipe.errors import CheckError
 from tests import zoo
 from tests.running import differences, load, refuse, refuse_edit, run, told, write_recipe
 
@@ -58,7 +59,7 @@ def test_a_demand_that_holds_is_noted(demand: str, note: str, tmp_path: Path):
         ),
         (
             "{outputs: [{shape: [null, 3]}, {shape: [null, 3]}]}",
-            "4:22: check.outputs: the model has 1 outputs, not 2",
+            "4:22: check.outputs: the model has 1 output, not 2",
         ),
         (
             "{inputs: {dtype: int32}}",
@@ -93,7 +94,7 @@ def test_numbers_that_are_not_finite_are_named(tmp_path: Path):
     model.get_layer("second").bias.assign(np.array([0, 1, np.nan, 0, 0, 0], "float32"))
     model.save(tmp_path / "m.keras")
     error = refuse(tmp_path, "load: m.keras", "check: {finite: true}", "save: out.keras")
-    assert told(error) == "4:21: check.finite: 1 weights are not finite: 'second/bias'"
+    assert told(error) == "4:21: check.finite: 1 weight is not finite: 'second/bias'"
 
 
 def test_outputs_are_compared_with_a_tolerance(tmp_path: Path):
@@ -129,13 +130,31 @@ def test_a_new_head_is_counted_without_keras_where_the_rules_know_it(tmp_path: P
 @pytest.mark.parametrize(
     ("demand", "said"),
     [
-        ("{}", "3:12: check: check demands nothing; write what must hold, as outputs: {shape: [null, 5]}"),
-        ("{count: 3}", "3:12: check: check needs 'layers' too: which layers, and how many"),
-        ("{layers: '*'}", "3:12: check: check needs 'count' too: which layers, and how many"),
+        ("{}", "3:12: check: nothing is demanded; write what must hold, as outputs: {shape: [null, 5]}"),
+        ("{count: 3}", "3:12: check: 'count' needs 'layers' too: which layers, and how many"),
+        ("{layers: '*'}", "3:12: check: 'layers' needs 'count' too: which layers, and how many"),
+        ("{layers: '*', count: 3..1}", "3:33: check.count: the range '3..1' runs backwards; write '1..3'"),
     ],
 )
 def test_what_demands_nothing_is_refused(demand: str, said: str, tmp_path: Path):
     assert told(refuse(tmp_path, f"check: {demand}").problems[0]) == said
+
+
+@pytest.mark.parametrize(
+    ("demand", "note"),
+    [
+        ("parameters: 1", "the number of parameters is checked in the run: only Keras can tell it"),
+        ("trainable: '< 1%'", "the trainable share is checked in the run: only Keras can tell it"),
+    ],
+)
+def test_what_only_keras_can_count_is_left_to_the_run(demand: str, note: str, tmp_path: Path):
+    zoo.ZOO["chain"]().save(tmp_path / "m.keras")
+    config = "{equation: 'ab,bc->ac', output_shape: 4}"
+    step = f"insert: {{before: first, layer: {{class: EinsumDense, config: {config}, name: mixed}}}}"
+    recipe = write_recipe(tmp_path, "load: m.keras", step, f"check: {{{demand}}}")
+    assert recipe.plan().steps[-1].notes == (note,)
+    with pytest.raises(CheckError):
+        recipe.run()
 
 
 def test_the_ends_of_a_subclassed_model_are_not_known(tmp_path: Path):

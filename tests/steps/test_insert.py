@@ -105,6 +105,22 @@ def test_each_call_gets_a_layer_of_its_own(tmp_path: Path):
     assert not np.array_equal(*kernels)
 
 
+def test_behind_each_call_stands_the_copy_of_that_call(tmp_path: Path):
+    x = keras.Input((3,), name="x")
+    shared = layers.Dense(3, name="shared")
+    model = keras.Model(x, [shared(x), shared(shared(x)), shared(layers.ReLU(name="r")(x))])
+    config = "{units: 3, kernel_initializer: glorot_normal}"
+    after = edit(tmp_path, model, f"insert: {{after: shared, layer: {{class: Dense, config: {config}}}, calls: each}}")
+    copies = ["shared_dense", "shared_dense_1", "shared_dense_2", "shared_dense_3"]
+    assert only_added(model, after) == copies
+    inputs = zoo.sample_inputs(model)
+    a, b, c, d = (after.get_layer(name) for name in copies)
+    wanted = [a(shared(inputs)), c(shared(b(shared(inputs)))), d(shared(layers.ReLU()(inputs)))]
+    assert len({copy.kernel.numpy().tobytes() for copy in (a, b, c, d)}) == 4
+    for now, right in zip(zoo.outputs(after, inputs), wanted, strict=True):
+        np.testing.assert_allclose(now, np.asarray(right), rtol=1e-6)
+
+
 def test_all_calls_share_one_layer_with_weights(tmp_path: Path):
     model = zoo.ZOO["siamese"]()
     after = edit(tmp_path, model, "insert: {after: tower, layer: {class: Dense, config: {units: 3}}, calls: once}")

@@ -113,10 +113,10 @@ def test_two_models_under_one_name_are_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ("load: {}", "3:11: load: load needs one of 'path' and 'application'"),
+        ("load: {}", "3:11: load: needs 'path', 'application' or 'architecture'; say which model"),
         (
             "load: {path: m.keras, application: {name: VGG16, weights: null}}",
-            "3:11: load: load needs one of 'path' and 'application'",
+            "3:11: load: has both 'path' and 'application'; keep one",
         ),
         (
             "load: {application: {name: VGG16, weights: null}, format: h5}",

@@ -91,13 +91,13 @@ def test_a_renamed_layer_is_found_by_later_steps_under_its_new_name(tmp_path: Pa
 
 def test_two_layers_with_one_name_are_refused(tmp_path: Path):
     assert refuse_edit(tmp_path, zoo.ZOO["chain"](), "rename: {layers: {type: Dense}, to: same}") == (
-        "4:41: rename.to: 'first' and 'second' would both be named 'same'; let `to` hold {name} or {index}"
+        "4:41: rename.to: 'first' and 'second' would both be named 'same'; write another name; it may hold {name} and {index}"
     )
 
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path):
     assert refuse_edit(tmp_path, zoo.ZOO["chain"](), "rename: {map: {first: head}}") == (
-        "4:19: rename.map: 'first' and 'head' would both be named 'head'; let `to` hold {name} or {index}"
+        "4:19: rename.map: 'first' and 'head' would both be named 'head'; map one of them to another name"
     )
 
 

@@ -221,7 +221,7 @@ def test_weights_of_a_chain_must_name_their_layer(tmp_path: Path):
 def test_a_call_that_does_not_exist_is_refused(tmp_path: Path):
     step = "replace: {layers: first, with: {class: ELU, name: other}, calls: [1]}"
     assert refuse_edit(tmp_path, zoo.ZOO["chain"](), step) == (
-        "4:36: replace.with: 'first' has no call 1; it is called 1 times; count calls from 0"
+        "4:36: replace.with: 'first' has no call 1; it is called 1 time; count calls from 0"
     )
 
 

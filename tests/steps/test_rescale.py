@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from tests import zoo
-from tests.running import differences, edit, load, refuse_edit, run, same_bits
+from tests.running import differences, edit, load, refuse, refuse_edit, run, same_bits, told, write_recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,3 +140,25 @@ def test_a_factor_beyond_the_type_is_refused(tmp_path: Path):
         "4:54: rescale.factor: the factor 1e+06 cannot be told in float16, the type of 'kernel' of 'head';"
         " write one that its range holds"
     )
+
+
+@pytest.mark.parametrize(("dtype", "number"), [("float16", 60_000.0), ("bfloat16", 3e38)])
+def test_numbers_that_would_overflow_are_refused_when_they_are_read(dtype: str, number: float, tmp_path: Path):
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, layers.Dense(2, name="head", dtype=dtype)(x))
+    model.get_layer("head").kernel.assign(np.full((4, 2), number))
+    model.save(tmp_path / "m.keras")
+    steps = ("load: m.keras", "rescale: {layers: head, weights: kernel, factor: 2}", "freeze: head", "save: out.keras")
+    write_recipe(tmp_path, *steps).plan()
+    assert told(refuse(tmp_path, *steps)) == (
+        f"4:54: rescale.factor: 'kernel' of 'head' holds numbers that are too large for {dtype} when multiplied by 2;"
+        " write a smaller factor"
+    )
+
+
+def test_numbers_that_were_infinite_before_stay_so(tmp_path: Path):
+    x = keras.Input((2,), name="x")
+    model = keras.Model(x, layers.Dense(1, name="head", dtype="float16")(x))
+    model.get_layer("head").kernel.assign([[np.inf], [1.0]])
+    scaled = edit(tmp_path, model, "rescale: {layers: head, weights: kernel, factor: 2}")
+    assert scaled.get_layer("head").kernel.numpy().tolist() == [[np.inf], [2.0]]

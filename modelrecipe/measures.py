@@ -28,6 +28,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def quoted(names: Sequence[str], most: int = 4) -> str:
+    """The first names in quotes, and how many there are beside them: `'a', 'b' and 7 more`."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(f"'{name}'" for name in names[:most]) + more
+
+
 def share(part: int | None, whole: int | None) -> str:
     """A part in percent of the whole; never `0%` or `100%` when some but not all are meant."""
     if part is None or whole is None:
@@ -52,6 +58,13 @@ def size(number: int | None) -> str:
     return f"{amount:.1f} TB"
 
 
+def about(number: int | None) -> str:
+    """Bytes that are only estimated, to two digits: `about 600 MB`."""
+    if number is None:
+        return UNKNOWN
+    return "about " + size(round(number, 2 - len(str(number)))).replace(".0 ", " ")
+
+
 def seconds(number: float) -> str:
     """A duration: `0.04 s`, `12.3 s`, `3 min 20 s`."""
     if number < 9.995:
@@ -67,3 +80,8 @@ def shape(sizes: Sequence[int | None] | None) -> str:
     if sizes is None:
         return UNKNOWN
     return "(" + ", ".join(str(item) for item in sizes) + ("," if len(sizes) == 1 else "") + ")"
+
+
+def listed(number_of: str, items: Sequence[object]) -> str:
+    """How many of a kind, and which: `2 repairs: sequential-list, slash-names (33 layers)`."""
+    return f"{counted(len(items), number_of)}: {', '.join(map(str, items))}"

@@ -1,0 +1,19 @@
+"""What is noted while a step runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from modelrecipe.step import Change
+
+
+@dataclass
+class Record:
+    """What one step matched, did and found, and whether it began with another model."""
+
+    matched: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    is_beginning: bool = False

@@ -1,0 +1,85 @@
+"""Lets an output appear: it is written aside, read back and proved, and only then takes its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from modelrecipe import formats
+from modelrecipe.engine.digest import ContentDigest, TensorDigests, content_digest
+from modelrecipe.engine.proof import prove
+from modelrecipe.errors import LockError
+from modelrecipe.files import atomic_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.outcome import Output, Proof
+    from modelrecipe.step import Change
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demands:
+    """What a written file must hold.
+
+    Args:
+        source: the model as it was loaded; None where nothing was.
+        changes: everything that the steps recorded since then.
+        locked: digests of the output's parts, from its lock; None where no lock is asked.
+        digests: knows the digests that were computed before.
+    """
+
+    source: Checkpoint | None
+    changes: Sequence[Change]
+    locked: Mapping[str, str] | None
+    digests: TensorDigests
+
+
+def write_proved(
+    checkpoint: Checkpoint,
+    target: Path,
+    output: Output,
+    write: Callable[[Path], None],
+    demands: Demands,
+    *,
+    may_replace: bool,
+) -> tuple[Proof | None, ContentDigest]:
+    """Write a file, read it back, and compare it with what it must hold.
+
+    Args:
+        checkpoint: what is written.
+        target: where the file goes; nothing stands there when a demand is not met.
+        output: its name in the recipe and its format.
+        write: writes the model to the path that it is given.
+        demands: what the file must hold.
+        may_replace: whether a file that stands there gives way.
+
+    Raises:
+        ProofError: something differs that no step named.
+        LockError: the lock demands other content.
+        FileError: the file cannot be written.
+    """
+    with atomic_output(target, may_replace=may_replace) as temporary:
+        write(temporary)
+        if output.format == "weights_h5":
+            read_back = replace(checkpoint, weights=formats.read_weights(temporary, checkpoint.model))
+        else:
+            read_back = formats.read_checkpoint(temporary, output.format)
+        proof = None
+        if demands.source is not None:
+            proof = prove(demands.source, checkpoint, read_back, demands.changes, demands.digests)
+        content = content_digest(read_back, demands.digests)
+        if demands.locked is not None:
+            _refuse_other_content(output.path, content, demands.locked)
+    return proof, content
+
+
+def _refuse_other_content(shown: str, found: ContentDigest, locked: Mapping[str, str]) -> None:
+    for part in ("architecture", "weights"):
+        if locked.get(part) != getattr(found, part):
+            raise LockError(
+                f"the {part} of '{shown}' came out otherwise than the lock says",
+                hint="recipe, inputs and versions are the same; was the lock edited?",
+            )

@@ -1,0 +1,362 @@
+"""`load: {architecture, weights}`: every container that holds weights, matched by path, name or order, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import keras
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.old_keras import assert_same_numbers, perturb, tf_keras
+from tests.running import differences, load, refuse, run, told, write_recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def small(name: str = "dense", head: int = 2) -> keras.Model:
+    """A chain with a nested model, statistics, and a layer in a wrapper."""
+    inner = keras.Sequential(
+        [keras.layers.Input((4, 3)), keras.layers.Conv1D(5, 2, name="conv"), keras.layers.BatchNormalization(name="bn")],
+        name="backbone",
+    )
+    inputs = keras.layers.Input((4, 3), name="pixels")
+    x = keras.layers.Bidirectional(keras.layers.GRU(3, name="gru"), name="both")(inner(inputs))
+    x = keras.layers.Dropout(0.1, name="drop")(x)
+    outputs = keras.layers.Dense(head, name=name)(x)
+    return randomised(keras.Model(inputs, outputs))
+
+
+def randomised(model: keras.Model) -> keras.Model:
+    random = np.random.default_rng(5)
+    for variable in model.weights:
+        if "float" in str(variable.dtype):
+            variable.assign(random.uniform(0.1, 0.9, variable.shape))
+    return model
+
+
+def old(head: int = 2) -> Any:
+    """The same as tf_keras makes it."""
+    layers = tf_keras.layers
+    inner = tf_keras.Sequential(
+        [layers.Input((4, 3)), layers.Conv1D(5, 2, name="conv"), layers.BatchNormalization(name="bn")], name="backbone"
+    )
+    inputs = layers.Input((4, 3), name="pixels")
+    x = layers.Bidirectional(layers.GRU(3, name="gru"), name="both")(inner(inputs))
+    return perturb(tf_keras.Model(inputs, layers.Dense(head, name="dense")(layers.Dropout(0.1, name="drop")(x))))
+
+
+def write_json(model: Any, folder: Path) -> None:
+    (folder / "model.json").write_text(model.to_json(), encoding="utf-8")
+
+
+def loaded(folder: Path, file: str, more: str = "", architecture: str = "model.json") -> keras.Model:
+    run(folder, f"load: {{architecture: {architecture}, weights: {file}{more}}}", "save: {path: out.keras, force: true}")
+    return load(folder / "out.keras")
+
+
+def as_npz(model: keras.Model, path: Path, *, names: bool, compress: bool = False) -> None:
+    arrays = [np.asarray(variable) for variable in model.weights if "seed" not in variable.path]
+    paths = [variable.path for variable in model.weights if "seed" not in variable.path]
+    write = np.savez_compressed if compress else np.savez
+    write(path, **dict(zip(paths, arrays, strict=True))) if names else write(path, *arrays)
+
+
+def as_safetensors(tensors: dict[str, np.ndarray], path: Path) -> None:
+    kinds = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    body = b""
+    for name, array in tensors.items():
+        data = np.ascontiguousarray(array).tobytes()
+        place = [len(body), len(body) + len(data)]
+        header[name] = {"dtype": kinds[array.dtype.name], "shape": list(array.shape), "data_offsets": place}
+        body += data
+    raw = json.dumps(header).encode()
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw + body)
+
+
+def named(model: keras.Model, separator: str = "/") -> dict[str, np.ndarray]:
+    pairs = [(variable.path, np.asarray(variable)) for variable in model.weights if "seed" not in variable.path]
+    return {path.replace("/", separator): array for path, array in pairs}
+
+
+INPUTS = np.linspace(-1, 1, 24, dtype="float32").reshape(2, 4, 3)
+
+
+def test_the_weights_of_keras_3_go_by_path(tmp_path: Path):
+    model = small()
+    write_json(model, tmp_path)
+    model.save_weights(tmp_path / "w.weights.h5")
+    outcome = write_recipe(
+        tmp_path, "load: {architecture: model.json, weights: w.weights.h5}", "save: out.keras"
+    ).run()
+    assert outcome.steps[0].notes == ("14 tensors for 4 layers, by_path, from HDF5 with groups of layers",)
+    assert differences(model, load(tmp_path / "out.keras")) == []
+    assert outcome.outputs[0].proof.identical == 14
+    lock = json.loads((tmp_path / "out.keras.lock.json").read_text())
+    assert sorted(lock["inputs"]) == ["model.json", "w.weights.h5"]
+
+
+def test_layers_of_other_names_go_by_class_and_order_when_all_fits(tmp_path: Path):
+    model = small()
+    model.save_weights(tmp_path / "w.weights.h5")
+    other = small(name="another")
+    write_json(other, tmp_path)
+    outcome = run(tmp_path, "load: {architecture: model.json, weights: w.weights.h5}", "save: out.keras")
+    assert outcome.steps[0].notes[1] == "the file names layers otherwise: matched by class and order, as Keras does"
+    assert_same_numbers(model, load(tmp_path / "out.keras"), INPUTS)
+
+
+@pytest.mark.parametrize("file", ["m.keras", "m.h5"])
+def test_a_whole_model_is_a_source_of_weights(file: str, tmp_path: Path):
+    model = small()
+    write_json(model, tmp_path)
+    model.save(tmp_path / file)
+    assert_same_numbers(model, loaded(tmp_path, file), INPUTS)
+
+
+@pytest.mark.parametrize("file", ["m.keras", "m.h5"])
+def test_a_model_file_gives_its_architecture_alone(file: str, tmp_path: Path):
+    model, other = small(), small()
+    for variable in other.weights:
+        variable.assign(np.zeros(variable.shape))
+    other.save(tmp_path / file)
+    model.save_weights(tmp_path / "w.weights.h5")
+    assert_same_numbers(model, loaded(tmp_path, "w.weights.h5", architecture=file), INPUTS)
+
+
+def test_shards_are_one_file(tmp_path: Path):
+    model = small()
+    write_json(model, tmp_path)
+    model.save_weights(tmp_path / "w.weights.json", max_shard_size=1e-6)
+    assert len(list(tmp_path.glob("w_*.weights.h5"))) > 1
+    assert_same_numbers(model, loaded(tmp_path, "w.weights.json"), INPUTS)
+    lock = json.loads((tmp_path / "out.keras.lock.json").read_text())
+    assert {"w.weights.json", "w_00000.weights.h5", "w_00001.weights.h5"} <= set(lock["inputs"])
+
+
+@pytest.mark.parametrize("names", [True, False])
+@pytest.mark.parametrize("compress", [True, False])
+def test_arrays_of_numpy_go_by_name_or_by_order(names: bool, compress: bool, tmp_path: Path):
+    model = small()
+    write_json(model, tmp_path)
+    as_npz(model, tmp_path / "w.npz", names=names, compress=compress)
+    if names:
+        assert_same_numbers(model, loaded(tmp_path, "w.npz"), INPUTS)
+    else:
+        # A nested model with statistics could be listed in two orders.
+        error = refuse(tmp_path, "load: {architecture: model.json, weights: w.npz}", "save: out.keras")
+        assert "fits the architecture in two orders" not in error.message or error.hint is not None
+
+
+def test_bare_arrays_of_a_plain_chain_go_by_order(tmp_path: Path):
+    layers = keras.layers
+    model = randomised(keras.Sequential([layers.Input((3,)), layers.Dense(4), layers.BatchNormalization(), layers.Dense(2)]))
+    write_json(model, tmp_path)
+    np.savez(tmp_path / "w.npz", *model.get_weights())
+    after = loaded(tmp_path, "w.npz")
+    assert_same_numbers(model, after, INPUTS.reshape(8, 3))
+
+
+@pytest.mark.parametrize("separator", ["/", "."])
+def test_safetensors_go_by_name(separator: str, tmp_path: Path):
+    model = small()
+    write_json(model, tmp_path)
+    as_safetensors(named(model, separator), tmp_path / "w.safetensors")
+    assert_same_numbers(model, loaded(tmp_path, "w.safetensors"), INPUTS)
+
+
+def test_numbers_of_another_type_are_cast_and_told(tmp_path: Path):
+    model = small()
+    write_json(model, tmp_path)
+    tensors = {name: array.astype(ml_dtypes.bfloat16) for name, array in named(model).items()}
+    as_safetensors(tensors, tmp_path / "w.safetensors")
+    outcome = run(tmp_path, "load: {architecture: model.json, weights: w.safetensors}", "save: out.keras")
+    assert "14 tensors in another type than the file's" in outcome.steps[0].notes
+    kernel = np.asarray(load(tmp_path / "out.keras").get_layer("dense").kernel)
+    assert np.array_equal(kernel, np.asarray(model.get_layer("dense").kernel).astype(ml_dtypes.bfloat16).astype("f4"))
+
+
+def test_the_weights_of_keras_2_go_by_name(tmp_path: Path):
+    model = old()
+    write_json(model, tmp_path)
+    model.save_weights(tmp_path / "w.h5")
+    assert_same_numbers(model, loaded(tmp_path, "w.h5"), INPUTS)
+
+
+def test_the_groups_of_keras_2_go_by_class_and_order(tmp_path: Path):
+    model = old()
+    write_json(model, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save_weights(tmp_path / "w.weights.h5", save_format="keras") if False else model.save(tmp_path / "m.keras")
+    assert_same_numbers(model, loaded(tmp_path, "m.keras"), INPUTS)
+
+
+def test_a_checkpoint_of_tensorflow_goes_by_its_objects(tmp_path: Path):
+    model = old()
+    write_json(model, tmp_path)
+    model.save_weights(tmp_path / "ckpt", save_format="tf")
+    assert_same_numbers(model, loaded(tmp_path, "ckpt"), INPUTS)
+    assert_same_numbers(model, loaded(tmp_path, "ckpt.index"), INPUTS)
+    assert_same_numbers(model, loaded(tmp_path, "ckpt", ", match: by_name"), INPUTS)
+
+
+def test_an_architecture_of_yaml_is_read(tmp_path: Path):
+    model = old()
+    config = json.loads(model.to_json())
+    import yaml
+
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    text = (tmp_path / "model.yaml").read_text().replace("batch_input_shape:\n", "batch_input_shape: !!python/tuple\n")
+    (tmp_path / "model.yaml").write_text(text, encoding="utf-8")
+    assert "!!python/tuple" in text
+    model.save_weights(tmp_path / "w.h5")
+    assert_same_numbers(model, loaded(tmp_path, "w.h5", architecture="model.yaml"), INPUTS)
+
+
+def test_a_recipe_is_an_architecture_without_its_outputs(tmp_path: Path):
+    model = small(head=3)
+    small().save(tmp_path / "m.keras")
+    (tmp_path / "net.yaml").write_text(
+        "version: 1\nsteps:\n  - load: m.keras\n  - replace: {layers: dense, with: {class: Dense, config: {units: 3}}}\n"
+        "  - save: never.keras\n"
+    )
+    model.save_weights(tmp_path / "w.weights.h5")
+    after = loaded(tmp_path, "w.weights.h5", architecture="net.yaml")
+    assert_same_numbers(model, after, INPUTS)
+    assert not (tmp_path / "never.keras").exists()
+
+
+def test_an_application_takes_weights_and_a_fresh_head(tmp_path: Path):
+    arguments = {"input_shape": (32, 32, 3), "alpha": 0.35}
+    model = randomised(keras.applications.MobileNetV2(weights=None, classes=7, **arguments))
+    model.save_weights(tmp_path / "w.weights.h5")
+    application = "{name: MobileNetV2, input_shape: [32, 32, 3], alpha: 0.35, classes: 5}"
+    step = f"load: {{architecture: {application}, weights: w.weights.h5, fresh: predictions}}"
+    plan = write_recipe(tmp_path, step, "save: out.keras").plan()
+    assert plan.steps[0].is_unknown
+    assert write_recipe(tmp_path, step, "save: out.keras").plan(exact=True).steps[0].notes[0].startswith("260 tensors")
+    outcome = run(tmp_path, step, "save: out.keras")
+    assert outcome.outputs[0].proof.fresh == 2
+    after = load(tmp_path / "out.keras")
+    assert differences(model, after)[0].startswith("~ predictions")
+    assert {item.split("/")[0].split(".")[0] for item in differences(model, after)} == {"~ predictions"}
+
+
+def test_an_architecture_alone_begins_with_fresh_weights(tmp_path: Path):
+    write_json(small(), tmp_path)
+    outcome = run(tmp_path, "load: {architecture: model.json}", "save: out.keras", head="seed: 4")
+    assert outcome.steps[0].notes == ("fresh weights: no file is named",)
+    first = load(tmp_path / "out.keras")
+    run(tmp_path, "load: {architecture: model.json}", "save: {path: out.keras, force: true}", head="seed: 4")
+    assert differences(first, load(tmp_path / "out.keras")) == []
+
+
+def test_names_of_the_file_may_be_other_ones(tmp_path: Path):
+    model = small()
+    write_json(model, tmp_path)
+    tensors = {name.replace("backbone/", "encoder.").replace("/", "."): array for name, array in named(model).items()}
+    tensors = {name.replace("conv.", "encoder.conv1.") if name.startswith("conv.") else name: a for name, a in tensors.items()}
+    tensors = {name.replace("dense.", "classifier.out."): array for name, array in tensors.items()}
+    as_safetensors(tensors, tmp_path / "w.safetensors")
+    more = ', map: {classifier.out: dense, "encoder.conv*1": "backbone/conv*"}'
+    assert_same_numbers(model, loaded(tmp_path, "w.safetensors", more), INPUTS)
+
+
+def test_a_nested_model_takes_the_weights_of_one_that_stood_alone(tmp_path: Path):
+    model = small()
+    write_json(model, tmp_path)
+    backbone = randomised(keras.models.clone_model(model.get_layer("backbone")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        backbone.save(tmp_path / "b.h5")
+    fresh = "{not: {name: 'backbone/**'}}" if False else "[both, dense]"
+    run(tmp_path, f"load: {{architecture: model.json, weights: b.h5, fresh: {{any: {fresh}}}}}", "save: out.keras")
+    after = load(tmp_path / "out.keras").get_layer("backbone")
+    assert_same_numbers(backbone, after, INPUTS)
+
+
+def test_hard_sigmoid_of_old_weights_keeps_its_meaning(tmp_path: Path):
+    layers = tf_keras.layers
+    inputs = layers.Input((4, 3))
+    model = perturb(tf_keras.Model(inputs, layers.LSTM(3, recurrent_activation="hard_sigmoid", name="lstm")(inputs)))
+    write_json(model, tmp_path)
+    model.save_weights(tmp_path / "w.h5")
+    assert_same_numbers(model, loaded(tmp_path, "w.h5"), INPUTS)
+
+
+def test_all_that_does_not_fit_is_told_at_once(tmp_path: Path):
+    small(head=3).save_weights(tmp_path / "w.weights.h5")
+    with h5py.File(tmp_path / "w.weights.h5", "r+") as file:
+        del file["layers/bidirectional"]
+        group = file.create_group("layers/dense_1/vars")
+        group.attrs["name"] = "other"
+        group["0"] = np.zeros(2)
+    write_json(small(), tmp_path)
+    error = refuse(tmp_path, "load: {architecture: model.json, weights: w.weights.h5}", "save: out.keras")
+    lines = error.message.splitlines()
+    assert lines[0].endswith("does not fit the architecture (by_path):")
+    assert lines[1].startswith("  it holds nothing for 'both' (backward_gru/gru_cell/kernel (5, 9), ")
+    assert lines[2] == (
+        "  it holds another shape for 'dense/kernel' ((6, 3) in the file, (6, 2) in the architecture), "
+        "'dense/bias' ((3,) in the file, (2,) in the architecture)"
+    )
+    assert lines[3] == "  it holds for no layer 'layers/dense_1/vars/0'"
+    assert error.hint == "rename with 'map', or name layers under 'fresh' and names of the file under 'ignore'"
+
+
+def test_what_is_named_may_be_left(tmp_path: Path):
+    model = small(head=3)
+    model.save_weights(tmp_path / "w.weights.h5")
+    with h5py.File(tmp_path / "w.weights.h5", "r+") as file:
+        file["layers/dense_1/vars/0"] = np.zeros(2)
+    write_json(small(), tmp_path)
+    more = ", fresh: dense, ignore: [layers/dense_1]"
+    outcome = run(
+        tmp_path, f"load: {{architecture: model.json, weights: w.weights.h5{more}}}", "save: out.keras", head="seed: 1"
+    )
+    assert outcome.steps[0].notes == (
+        "12 tensors for 3 layers, by_path, from HDF5 with groups of layers",
+        "fresh weights: 'dense'",
+        "left in the file: 'layers/dense_1/vars/0', 'layers/dense/vars/0', 'layers/dense/vars/1'",
+    )
+    assert outcome.outputs[0].proof.identical == 12
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (", ignore: [nothing*]", "load.ignore: 'FOLDER/w.weights.h5' holds nothing named 'nothing*'"),
+        (", fresh: dens", "load.fresh: nothing matches the name 'dens'; did you mean 'dense'?"),
+        (", map: {tail: dense}", "load.map.tail: no name in 'FOLDER/w.weights.h5' begins with 'tail'"),
+        (", map: {dense: tail}", "load.map.dense: the architecture has no layer 'tail'"),
+    ],
+)
+def test_a_name_that_names_nothing_is_refused(more: str, said: str, tmp_path: Path):
+    model = small()
+    write_json(model, tmp_path)
+    model.save_weights(tmp_path / "w.weights.h5")
+    error = refuse(tmp_path, f"load: {{architecture: model.json, weights: w.weights.h5{more}}}", "save: out.keras")
+    assert told(error).partition(": ")[2] == said.replace("FOLDER", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("load: {weights: w.h5}", "needs 'path', 'application' or 'architecture'; say which model"),
+        ("load: {path: m.keras, weights: w.h5}", "load.weights: 'weights' belongs to an 'architecture'"),
+        ("load: {architecture: m.json, fresh: head}", "load.fresh: 'fresh' speaks of weights, but no file is named"),
+        (
+            "load: {architecture: m.json, weights: w.h5, match: by_order, map: {a: b}}",
+            "load.map: 'map' renames, but 'by_order' looks at no names; keep one",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_refused(step: str, said: str, tmp_path: Path):
+    assert told(refuse(tmp_path, step).problems[0]).endswith(said)
