@@ -6,14 +6,14 @@ then. This room knows neither file formats nor Keras.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import numpy as np
+from blake3 import blake3
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,8 +57,13 @@ class Tensor:
         """Whether the numbers will differ from the stored ones."""
         return bool(self.edits)
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether every edit looks at one number at a time, so that they can be applied piece by piece."""
+        return all(isinstance(edit, Elementwise) for edit in self.edits)
+
     def map(self, function: Callable[[NDArray[np.generic]], NDArray[np.generic]]) -> Tensor:
-        """The same variable with `function` applied to its numbers when they are read."""
+        """The same variable with `function` applied to its numbers when they are read; see `Elementwise`."""
         return replace(self, edits=(*self.edits, function))
 
     def edited(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -78,15 +83,34 @@ class Tensor:
         return self.edited(self.source())
 
     def digest(self) -> str:
-        """SHA-256 over type, shape and bytes of the numbers, edits included."""
+        """The digest of type, shape and numbers, edits included; see `hasher`."""
         return digest_array(self.read(), self.dtype)
 
 
+@dataclass(frozen=True)
+class Elementwise:
+    """An edit that gives each number's new value from that number alone, whatever array it comes in."""
+
+    function: Callable[[NDArray[np.generic]], NDArray[np.generic]]
+
+    def __call__(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The new values, in the same shape."""
+        return self.function(values)
+
+
+def hasher(dtype: str, shape: Sequence[int]) -> blake3:
+    """A BLAKE3 hash that waits for the bytes of a tensor, little-endian in row-major order; type and shape are in it.
+
+    BLAKE3 (https://github.com/BLAKE3-team/BLAKE3-specs) gives 256 bits as SHA-256 does, at several times its speed.
+    """
+    return blake3(f"{dtype}{list(shape)}".encode())
+
+
 def digest_array(values: NDArray[np.generic], dtype: str | None = None) -> str:
-    """SHA-256 over type, shape and the bytes in row-major order."""
-    hasher = hashlib.sha256(f"{dtype or values.dtype}{list(values.shape)}".encode())
-    hasher.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
-    return hasher.hexdigest()
+    """The digest of type, shape and numbers; see `hasher`."""
+    state = hasher(dtype or str(values.dtype), values.shape)
+    state.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return state.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,8 @@ from modelrecipe.formats.matching import Found, leaves_of, match_names
 from modelrecipe.formats.matching_order import match_counted, match_order
 from modelrecipe.formats.renaming import Renaming
 from modelrecipe.formats.repairs import mend_document
-from modelrecipe.formats.repairs.keras2_groups import regroup
-from modelrecipe.formats.repairs.repair import Writer
+from modelrecipe.formats.weight_repairs import modern
 from modelrecipe.graph import update_layers, walk
-from modelrecipe.keras_config import write_model
 from modelrecipe.weights import Tensor, Weights
 
 if TYPE_CHECKING:
@@ -113,7 +111,7 @@ def assemble(
     ignored = _ignored(file, assembly.ignore)
     renaming = Renaming(names=assembly.map, separator=file.separator)
     how = assembly.match or file.match
-    file = _regrouped(base, file)
+    file, applied = modern(base.architecture, file) if assembly.mends else (file, ())
     if how == "by_order":
         places = _measured(base, places_of(base.model, base.templates), fresh, measure)
         found = match_order(base.model, file, places, ignored=ignored, fresh=fresh)
@@ -125,7 +123,8 @@ def assemble(
     origin = Origin(path=file.path, format="weights", writer=f"Keras {file.keras}" if file.keras else None)
     document = Checkpoint(model=base.model, weights=Weights(taken), origin=origin)
     writer = file.writer if file.writer.version else base.architecture.writer
-    mended = mend_document(document, writer, base.architecture.applied)
+    applied = base.architecture.applied + applied
+    mended = mend_document(document, writer, applied) if assembly.mends else document
     account = Account(file=file, how=how, note=found.note, ignored=tuple(ignored))
     filled = _fill(mended, places_of(mended.model, base.templates), found, fresh, account)
     account.close(found, fresh)
@@ -147,20 +146,6 @@ def _ignored(file: WeightFile, patterns: tuple[str, ...]) -> dict[str, None]:
             raise LanguageError(f"'{file.path}' holds nothing named '{pattern}'", hint=hint, at=("ignore", number))
         found |= dict.fromkeys(names)
     return found
-
-
-def _regrouped(base: Base, file: WeightFile) -> WeightFile:
-    """Groups that Keras before 3 named, under the names of this architecture's layers where they fit it."""
-    if file.root is None:
-        return file
-    writer = file.writer if file.writer.version else Writer()
-    try:
-        found = regroup(base.architecture.config or write_model(base.model), file.root, writer)
-    except FileError as error:
-        raise FileError(f"'{file.path}' {error.message}", hint=error.hint, at=("weights",)) from error
-    if found.root is file.root:
-        return file
-    return replace(file, root=found.root, entries=tuple(found.root.below()))
 
 
 def _or_counted(model: Layer, file: WeightFile, found: Found, *, is_plain: bool) -> Found:

@@ -42,14 +42,15 @@ def begin_with(bench: WorkBench, assembly: Assembly) -> Checkpoint:
         bench.note("fresh weights: no file is named")
         return fresh
     bench.progress(f"reading {assembly.weights}")
+    fresh = _fresh_keys(bench, base, assembly)
+    measure = None if bench.is_dry and not bench.exact else lambda document: bench.workshop.measure(document)
     try:
         file = read_weight_file(bench.folder / assembly.weights)
+        _note_input(bench, assembly.weights, file)
+        opened, account = assemble(base, file, assembly, fresh, measure)
     except FileError as error:
         error.at = error.at or ("weights",)
         raise
-    _note_input(bench, assembly.weights, file)
-    measure = None if bench.is_dry and not bench.exact else lambda document: bench.workshop.measure(document)
-    opened, account = assemble(base, file, assembly, _fresh_keys(bench, base, assembly), measure)
     for note in (*account.notes(), *remarks(opened)):
         bench.note(note)
     return opened

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from modelrecipe.applications import Application
     from modelrecipe.assembly import Assembly
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.formats.passing import Passed
     from modelrecipe.graph import Located
     from modelrecipe.layer_spec import LayerSpec
     from modelrecipe.live.workshop import Workshop
@@ -61,6 +62,7 @@ class WorkBench:
         given: a model that stands in for what the recipe loads.
         progress: told in words what takes time.
         is_safe: whether Python code in a configuration is refused.
+        executes_graphs: whether a SavedModel that the recipe takes in as one opaque layer may be built.
         opened: files that were read already, with repairs or without; a run takes over those of its trial.
         imports: modules that the recipe names, which may register any class.
         expected: digests that outputs must have, from their locks, by the outputs' names.
@@ -76,6 +78,7 @@ class WorkBench:
     given: Checkpoint | None = None
     progress: Callable[[str], None] = lambda text: None
     is_safe: bool = True
+    executes_graphs: bool = False
     opened: dict[tuple[Path, bool], Checkpoint] = field(default_factory=dict)
     imports: Sequence[str] = ()
     expected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -240,7 +243,7 @@ class WorkBench:
         self._note_any(note)
         how = "streamed" if formats.can_rewrite(measured, kind) else "built"
         if how == "built" and self.is_dry:
-            self.problems += () if self.imports else obstacles(checkpoint)
+            self.problems += () if self.imports else obstacles(checkpoint, executes_graphs=self.executes_graphs)
         output, name = Output(path=str(path), file=shown_path(target), format=kind, how=how), self.name_of(path)
         if self.is_dry:
             self.written.append(Written(output=planned(output, measured, target), target=target, name=name))
@@ -257,12 +260,14 @@ class WorkBench:
         self.written.append(Written(output=output, target=target, name=name, content=content))
         return measured
 
-    def _put(self, checkpoint: Checkpoint, output: Output, temporary: Path) -> None:
+    def _put(self, checkpoint: Checkpoint, output: Output, temporary: Path) -> Sequence[Passed]:
+        passed: Sequence[Passed] = ()
         if output.how == "streamed":
-            formats.rewrite(checkpoint, temporary, output.format)
+            passed = formats.rewrite(checkpoint, temporary, output.format)
         else:
             self._note_any(self.workshop.save(checkpoint, temporary, output.format))
         self.progress("comparing what was written with the source")
+        return passed
 
     def _note_any(self, text: str | None) -> None:
         if text is not None:
@@ -303,5 +308,11 @@ class WorkBench:
             self.progress("starting Keras")
             import_keras()
             scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="modelrecipe-")))
-            self._workshop = Workshop(scratch=scratch, seed=self.seed, progress=self.progress, is_safe=self.is_safe)
+            self._workshop = Workshop(
+                scratch=scratch,
+                seed=self.seed,
+                progress=self.progress,
+                is_safe=self.is_safe,
+                executes_graphs=self.executes_graphs,
+            )
         return self._workshop

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from blake3 import blake3
+
+from modelrecipe.formats.hdf5_tensors import ContiguousSource
 from modelrecipe.graph import walk
 from modelrecipe.keras_config import write_model
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.formats.passing import Passed
     from modelrecipe.weights import Tensor
 
 # What Keras numbers anew at every save, or derives from the rest; shapes only where they describe a tensor in a call.
@@ -21,29 +26,59 @@ _VOLATILE = ("shared_object_id", "build_config", "compile_config", "build_input_
 
 @dataclass(frozen=True, kw_only=True)
 class ContentDigest:
-    """SHA-256 of a model's two halves."""
+    """Digests of a model's two halves."""
 
     architecture: str
     weights: str
 
 
 class TensorDigests:
-    """Digest of each tensor, computed once per stored tensor and per edit; a cache for the time of one run."""
+    """Digest of each tensor, computed once per stored tensor and per edit; a cache for the time of one run.
+
+    What is written knows its digests before anybody asks: they are made while the bytes pass by.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, tuple[int, ...]], tuple[Tensor, str]] = {}
+        self._stored: dict[ContiguousSource, str] = {}
 
     def of(self, tensor: Tensor) -> str:
-        """SHA-256 of the numbers, edits included."""
+        """The digest of the numbers, edits included."""
+        if not tensor.edits and isinstance(tensor.source, ContiguousSource) and tensor.source in self._stored:
+            return self._stored[tensor.source]
         key = (id(tensor.source), tuple(id(edit) for edit in tensor.edits))
         if key not in self._known:
             self._known[key] = (tensor, tensor.digest())
         return self._known[key][1]
 
+    def learn(self, passed: Iterable[Passed], written: Checkpoint) -> None:
+        """Take over the digests of what was written.
+
+        Args:
+            passed: what was written.
+            written: the new file, as its own headers describe it: what stands elsewhere than was said is not known.
+        """
+        places: dict[tuple[int, str, tuple[int, ...]], str] = {}
+        for item in passed:
+            source, tensor = item.region.source, item.region.tensor
+            if item.before is not None:
+                self._stored[source] = item.before
+            if item.after is not None:
+                places[item.region.offset, source.dtype, source.shape] = item.after
+            if tensor is not None and item.after is not None:
+                key = (id(tensor.source), tuple(id(edit) for edit in tensor.edits))
+                self._known[key] = (tensor, item.after)
+        for tensors in written.weights.values():
+            for tensor in tensors:
+                if isinstance(tensor.source, ContiguousSource):
+                    place = (tensor.source.offset, tensor.source.dtype, tensor.source.shape)
+                    if place in places:
+                        self._stored[tensor.source] = places[place]
+
 
 def architecture_digest(checkpoint: Checkpoint) -> str:
-    """SHA-256 of the configuration that Keras reads, without what changes from save to save."""
-    return hashlib.sha256(json.dumps(_stable(write_model(checkpoint.model)), sort_keys=True).encode()).hexdigest()
+    """The digest of the configuration that Keras reads, without what changes from save to save."""
+    return blake3(json.dumps(_stable(write_model(checkpoint.model)), sort_keys=True).encode()).hexdigest()
 
 
 def _stable(value: Any) -> Any:
@@ -62,7 +97,7 @@ def content_digest(checkpoint: Checkpoint, digests: TensorDigests) -> ContentDig
         for tensor in tensors
     )
     return ContentDigest(
-        architecture=architecture_digest(checkpoint), weights=hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        architecture=architecture_digest(checkpoint), weights=blake3("\n".join(lines).encode()).hexdigest()
     )
 
 

@@ -26,6 +26,7 @@ def differences(edited: Checkpoint, written: Checkpoint) -> Iterator[str]:
     if edited.model.graph is None or written.model.graph is None:
         return
     now = {item.path: item.layer for item in walk(written.model)}
+    is_of_today = _is_of_today(edited)
     yield from _graph_differences("", edited.model.graph, written.model.graph)
     for item in walk(edited.model):
         layer, other = item.layer, now.get(item.path)
@@ -35,11 +36,17 @@ def differences(edited: Checkpoint, written: Checkpoint) -> Iterator[str]:
             continue
         if not _is_same_class(layer, other):
             yield f"'{item.path}' is a {other.kind_name} instead of a {layer.kind_name}"
-        elif not layer.is_new and layer.module is not None and other.module is not None:
+        elif not layer.is_new and layer.module is not None and other.module is not None and is_of_today:
             for key in _differing(layer.config, other.config):
                 yield f"'{item.path}' has another '{key}'"
         if layer.graph is not None and other.graph is not None:
             yield from _graph_differences(item.path, layer.graph, other.graph)
+
+
+def _is_of_today(checkpoint: Checkpoint) -> bool:
+    """Whether Keras 3 wrote the arguments; those of older versions are spelt otherwise when they are written again."""
+    origin = checkpoint.origin
+    return origin is None or origin.writer is None or origin.writer.startswith("Keras 3")
 
 
 def _is_left_out(layer: Layer) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.formats.passing import Passed
     from modelrecipe.outcome import Output, Proof
     from modelrecipe.step import Change
 
@@ -41,7 +42,7 @@ def write_proved(
     checkpoint: Checkpoint,
     target: Path,
     output: Output,
-    write: Callable[[Path], None],
+    write: Callable[[Path], Sequence[Passed]],
     demands: Demands,
     *,
     may_replace: bool,
@@ -52,7 +53,7 @@ def write_proved(
         checkpoint: what is written.
         target: where the file goes; nothing stands there when a demand is not met.
         output: its name in the recipe and its format.
-        write: writes the model to the path that it is given.
+        write: writes the model to the path that it is given, and says what passed by on the way.
         demands: what the file must hold.
         may_replace: whether a file that stands there gives way.
 
@@ -62,11 +63,12 @@ def write_proved(
         FileError: the file cannot be written.
     """
     with atomic_output(target, may_replace=may_replace) as temporary:
-        write(temporary)
+        passed = write(temporary)
         if output.format == "weights_h5":
             read_back = replace(checkpoint, weights=formats.read_weights(temporary, checkpoint.model))
         else:
             read_back = formats.read_checkpoint(temporary, output.format)
+        demands.digests.learn(passed, read_back)
         proof = None
         if demands.source is not None:
             proof = prove(demands.source, checkpoint, read_back, demands.changes, demands.digests)

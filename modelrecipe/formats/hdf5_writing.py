@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe.formats.hdf5 import CONFIG, OPTIMIZER, WEIGHTS, assign_weights, open_contents, read_config, to_model
 from modelrecipe.formats.hdf5_names import apply_moves, plan_moves
 from modelrecipe.formats.hdf5_order import reorder
-from modelrecipe.formats.rewriting import Rewriting, stream
+from modelrecipe.formats.rewriting import Rewriting
 from modelrecipe.formats.same_layout import changed_tensors, has_other_flags, renamed_layers
 from modelrecipe.keras_config import write_model
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.formats.hdf5 import Contents
     from modelrecipe.formats.hdf5_layers import Assigned
+    from modelrecipe.formats.passing import Passed
     from modelrecipe.graph import Layer
     from modelrecipe.weights import Tensor
 
 TRAINING = "training_config"
 
 
-def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
+def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
     """Write the checkpoint read from `origin` as an HDF5 file.
 
     The optimizer's variables are left out when a layer was frozen or unfrozen, because they belong to the variables
@@ -68,8 +69,8 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
             for old, new in moves.items()
         },
     )
-    with rewriting.applied(contents.extent, target.parent) as (extent, patches), target.open("wb") as file:
-        stream(extent, patches, file)
+    with rewriting.applied(contents.extent, target.parent) as prepared, target.open("wb") as file:
+        return prepared.write(file)
 
 
 def _set_training(handle: h5py.File, training: Mapping[str, Any] | None) -> None:

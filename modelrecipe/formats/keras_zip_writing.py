@@ -8,30 +8,32 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from typing import TYPE_CHECKING
 
 from modelrecipe.formats.keras_groups import OPTIMIZER
 from modelrecipe.formats.keras_zip import CONFIG, WEIGHTS, KerasZip, open_model
-from modelrecipe.formats.rewriting import Rewriting, stream
+from modelrecipe.formats.rewriting import Rewriting
 from modelrecipe.formats.same_layout import changed_tensors, has_other_flags, renamed_layers
-from modelrecipe.formats.zip_members import check_member, new_member, open_zip
+from modelrecipe.formats.zip_members import check_member, open_zip
+from modelrecipe.formats.zip_writing import StoredZip
 from modelrecipe.keras_config import write_model
 
 if TYPE_CHECKING:
+    import zipfile
     from pathlib import Path
 
     import h5py
 
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.formats.passing import Passed
     from modelrecipe.weights import Tensor
 
 
 COMPILED = "compile_config"
 
 
-def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
-    """Write the checkpoint read from `origin` as a `.keras` file.
+def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
+    """Write the checkpoint read from `origin` as a `.keras` file, and say what passed by.
 
     The optimizer's variables are left out when a layer was frozen or unfrozen, because they belong to the variables
     that were trainable then; the compile configuration stays.
@@ -43,26 +45,28 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
     is_uncompiled = COMPILED in source.model.extra and COMPILED not in checkpoint.model.extra
     drops = is_uncompiled or has_other_flags(source.model, checkpoint.model)
     config = None if checkpoint.model == source.model else _config(checkpoint, source)
+    passed: list[Passed] = []
+    rewriting = _rewriting(checkpoint, source, drops_optimizer=drops)
     with (
-        _rewriting(checkpoint, source, drops_optimizer=drops).applied(source.extent, target.parent) as (
-            extent,
-            patches,
-        ),
+        rewriting.applied(source.extent, target.parent) as prepared,
         open_zip(origin) as old,
-        zipfile.ZipFile(target, "w") as new,
+        target.open("wb") as file,
     ):
+        new = StoredZip(file)
         for name in dict.fromkeys(old.namelist()):
             if name == WEIGHTS:
-                with new_member(new, name, extent.size) as member:
-                    stream(extent, patches, member)
+                with new.member(name, prepared.base.size) as member:
+                    passed = prepared.write(member)
             elif name == CONFIG and config is not None:
-                with new_member(new, name, len(config)) as member:
+                with new.member(name, len(config)) as member:
                     member.write(config)
             else:
                 _copy_member(old, new, name)
+        new.close()
+    return passed
 
 
-def rewrite_weights(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
+def rewrite_weights(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
     """Write the weights of the checkpoint read from `origin` as a `.weights.h5` file, without the optimizer's.
 
     Raises:
@@ -70,8 +74,8 @@ def rewrite_weights(checkpoint: Checkpoint, origin: Path, target: Path) -> None:
     """
     source = open_model(origin)
     rewriting = _rewriting(checkpoint, source, drops_optimizer=True)
-    with rewriting.applied(source.extent, target.parent) as (extent, patches), target.open("wb") as file:
-        stream(extent, patches, file)
+    with rewriting.applied(source.extent, target.parent) as prepared, target.open("wb") as file:
+        return prepared.write(file)
 
 
 def _rewriting(checkpoint: Checkpoint, source: KerasZip, *, drops_optimizer: bool) -> Rewriting:
@@ -104,8 +108,8 @@ def _config(checkpoint: Checkpoint, source: KerasZip) -> bytes:
     return json.dumps(config).encode()
 
 
-def _copy_member(old: zipfile.ZipFile, new: zipfile.ZipFile, name: str) -> None:
+def _copy_member(old: zipfile.ZipFile, new: StoredZip, name: str) -> None:
     info = old.getinfo(name)
     check_member(old, info)
-    with old.open(info) as content, new_member(new, name, info.file_size) as member:
+    with old.open(info) as content, new.member(name, info.file_size) as member:
         shutil.copyfileobj(content, member, 1 << 20)

@@ -1,34 +1,49 @@
-"""Same-layout rewriting of HDF5 files: the bytes of the old file pass by, and those of edited tensors are replaced.
+"""Same-layout rewriting of HDF5 files: which bytes of the new file come from where.
 
 What changes the layout itself (names, dropped groups, datasets that are not in one piece) is done first, on a copy
-beside the target. Knows neither layers nor zips.
+beside the target; unless groups are dropped, that copy has holes where tensors lie. Knows neither layers nor zips.
 """
 
 from __future__ import annotations
 
 import tempfile
-import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import h5py
-import numpy as np
 
-from modelrecipe.errors import FileError
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5_tensors import ContiguousSource, damage_of, open_hdf5, read_tree, to_stored
+from modelrecipe.formats.passing import Passed, Region, Sink, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from typing import IO
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from modelrecipe.formats.hdf5_tensors import Source
     from modelrecipe.weights import Tensor
 
-_CHUNK = 1 << 20
+_PIECE = 1 << 21
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """An HDF5 file that is ready to be written.
+
+    Args:
+        base: what surrounds the tensors.
+        regions: the tensors, edited or not.
+        original: the old file, where `base` is another one.
+    """
+
+    base: Extent
+    regions: Sequence[Region]
+    original: Extent | None = None
+
+    def write(self, target: Sink) -> list[Passed]:
+        """Write it, see `stream`."""
+        return stream(self.base, self.regions, target, original=self.original)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +53,7 @@ class Rewriting:
     Args:
         edited: new numbers, under the path of the dataset.
         dropped: groups at the root that are left out.
-        changes: functions that change the copy in place, before the numbers are written.
+        changes: functions that change the copy in place, before the numbers are written. They move no numbers.
         moved: where a dataset stands after `changes`, under its old path, if elsewhere.
     """
 
@@ -48,104 +63,70 @@ class Rewriting:
     moved: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
-    def applied(self, extent: Extent, folder: Path) -> Iterator[tuple[Extent, list[Patch]]]:
-        """An HDF5 file and what remains to be replaced while it is copied.
-
-        The file is the old one itself where its layout stays, else a temporary copy in `folder`.
-        """
+    def applied(self, extent: Extent, folder: Path) -> Iterator[Prepared]:
+        """The new file, ready to be written: the old one itself where its layout stays, else a copy in `folder`."""
         sources = _sources(extent, self.dropped)
         scattered = {path: new for path, new in self.edited.items() if not isinstance(sources[path], ContiguousSource)}
         if not (self.dropped or self.changes or scattered):
-            yield extent, [_patch(sources[path], tensor) for path, tensor in self.edited.items()]
+            yield Prepared(base=extent, regions=self._regions(sources, sources))
             return
         with tempfile.TemporaryDirectory(prefix=".modelrecipe-", dir=folder) as name:
             copy = Path(name) / "copy.h5"
-            _copy(extent, copy, self.dropped)
+            if self.dropped:
+                _copy_without(extent, copy, self.dropped)
+            else:
+                _copy_with_holes(extent, copy, sources)
             with damage_of(copy), h5py.File(copy, "r+") as handle:
                 for change in self.changes:
                     change(handle)
                 for path, tensor in scattered.items():
                     dataset = handle[self.moved.get(path, path)]
                     dataset[...] = to_stored(tensor.read(), dataset.dtype)  # type: ignore[index, union-attr]
-            prepared = Extent.whole(copy)
-            sources = _sources(prepared, frozenset())
-            rest = [(self.moved.get(path, path), new) for path, new in self.edited.items() if path not in scattered]
-            yield prepared, [_patch(sources[path], tensor) for path, tensor in rest]
+            base = Extent.whole(copy)
+            now = _sources(base, frozenset())
+            places = {path: now[self.moved.get(path, path)] for path in sources}
+            if self.dropped:
+                yield Prepared(base=base, regions=self._regions(places, places))
+            else:
+                yield Prepared(base=base, regions=self._regions(places, sources), original=extent)
+
+    def _regions(self, places: Mapping[str, Source], sources: Mapping[str, Source]) -> list[Region]:
+        """Every tensor in one piece: where it stands in the new file, and where its old bytes do."""
+        return [
+            Region(offset=place.offset, source=source, tensor=self.edited.get(path))
+            for path, place in places.items()
+            if isinstance(place, ContiguousSource) and isinstance(source := sources[path], ContiguousSource)
+        ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Patch:
-    """Bytes to replace: those of one tensor, which is read when its turn comes."""
-
-    source: ContiguousSource
-    tensor: Tensor
-
-    def content(self) -> memoryview:
-        """The new bytes."""
-        values: NDArray[np.generic] = to_stored(self.tensor.read(), np.dtype(self.source.stored))
-        return values.reshape(-1).view(np.uint8).data
-
-
-def _patch(source: object, tensor: Tensor) -> Patch:
-    if not isinstance(source, ContiguousSource):
-        raise TypeError(f"no offset is known of {source!r}")
-    return Patch(source=source, tensor=tensor)
-
-
-def _sources(extent: Extent, dropped: frozenset[str]) -> dict[str, object]:
+def _sources(extent: Extent, dropped: frozenset[str]) -> dict[str, Source]:
     with open_hdf5(extent) as handle:
         root = read_tree(handle, extent, skip=dropped)
     return {stored.path: stored.source for stored in root.below()}
 
 
-def _copy(extent: Extent, target: Path, dropped: frozenset[str]) -> None:
-    """Copy the file; where groups are dropped, object by object, because HDF5 would keep their room."""
-    if not dropped:
-        with target.open("wb") as file:
-            stream(extent, [], file)
-        return
+def _copy_with_holes(extent: Extent, target: Path, sources: Mapping[str, Source]) -> None:
+    """Copy what stands between the tensors that lie in one piece; where those are, the file is empty."""
+    places = sorted((source.offset, source.size) for source in sources.values() if isinstance(source, ContiguousSource))
+    with extent.open() as old, target.open("wb") as new:
+        new.truncate(extent.size)
+        position = 0
+        for offset, size in [*places, (extent.size, 0)]:
+            old.seek(extent.start + position)
+            new.seek(position)
+            left = offset - position
+            while left > 0:
+                piece = old.read(min(_PIECE, left))
+                new.write(piece)
+                left -= len(piece)
+            position = max(position, offset + size)
+
+
+def _copy_without(extent: Extent, target: Path, dropped: frozenset[str]) -> None:
+    """Copy object by object, because HDF5 would keep the room of dropped groups."""
     with open_hdf5(extent) as source, h5py.File(target, "w") as copy:
         for name, value in source.attrs.items():
             copy.attrs[name] = value
         for name in source:
             if name not in dropped:
                 source.copy(source[name], copy, name)
-
-
-def stream(extent: Extent, patches: list[Patch], target: IO[bytes]) -> None:
-    """Copy the bytes of `extent` to `target`, with those of the patches replaced; holds one tensor at a time.
-
-    Raises:
-        FileError: the bytes do not have the checksum that the zip records, or end early.
-    """
-    with extent.open() as file:
-        file.seek(extent.start)
-        reader = _Reader(file=file, extent=extent)
-        for patch in sorted(patches, key=lambda patch: patch.source.offset):
-            for chunk in reader.take(patch.source.offset - reader.position):
-                target.write(chunk)
-            for _ in reader.take(patch.source.size):
-                pass
-            target.write(patch.content())
-        for chunk in reader.take(extent.size - reader.position):
-            target.write(chunk)
-    if extent.crc is not None and reader.crc != extent.crc:
-        raise FileError(f"'{extent.file}' is damaged: the checksum of its weights does not match")
-
-
-@dataclass(kw_only=True)
-class _Reader:
-    file: IO[bytes]
-    extent: Extent
-    position: int = 0
-    crc: int = 0
-
-    def take(self, count: int) -> Iterator[bytes]:
-        end = self.position + count
-        while self.position < end:
-            chunk = self.file.read(min(_CHUNK, end - self.position))
-            if not chunk:
-                raise FileError(f"'{self.extent.file}' changed while it was read", hint="run again")
-            self.crc = zlib.crc32(chunk, self.crc)
-            self.position += len(chunk)
-            yield chunk

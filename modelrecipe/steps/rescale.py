@@ -19,7 +19,7 @@ from modelrecipe.graph import Located
 from modelrecipe.selector import Selector
 from modelrecipe.step import VALUES, Bench, Change, Step, Touch
 from modelrecipe.weight_selector import ALL, WeightSelector, selected_weights
-from modelrecipe.weights import Tensor
+from modelrecipe.weights import Elementwise, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class Rescale(Step):
                 hint="write one that its range holds",
                 at=("factor",),
             )
-        return tensor.map(_Times(self.factor, tensor.name, path, key))
+        return tensor.map(Elementwise(_Times(self.factor, tensor.name, path, key)))
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class _Times:
         # A Python scalar would be widened for bfloat16; a scalar of the array's own type is what Keras would use.
         with np.errstate(over="ignore"):
             scaled = np.multiply(values, np.asarray(self.factor).astype(values.dtype))
-        if (np.isfinite(values) & ~np.isfinite(scaled)).any():
+        if not np.isfinite(scaled).all() and (np.isfinite(values) & ~np.isfinite(scaled)).any():
             raise EditError(
                 f"'{self.name}' of '{self.path}' holds numbers that are too large for {values.dtype} when multiplied by"
                 f" {self.factor:g}",

@@ -1,0 +1,213 @@
+"""Bytes on their way from file to file: those of tensors are edited and hashed as they pass, piece by piece.
+
+Reading, editing and writing happen in one thread, hashing in another, because both take about as long. Memory is a few
+pieces, or one tensor where an edit has to see it whole. Knows neither layers nor containers.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from isal import isal_zlib
+
+from modelrecipe.errors import FileError
+from modelrecipe.formats.hdf5_tensors import ContiguousSource, as_keras, to_stored
+from modelrecipe.weights import hasher
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer, Iterator, Sequence
+    from typing import IO
+
+    from modelrecipe.formats.extent import Extent
+    from modelrecipe.weights import Tensor
+
+_PIECE = 1 << 21
+_WAITING = 8
+
+
+class Sink(Protocol):
+    """What bytes are written to."""
+
+    def write(self, content: Buffer, /) -> int:
+        """Write bytes."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """The bytes of one tensor.
+
+    Args:
+        offset: where they stand in the new file.
+        source: where they stand in the old one, and as what.
+        tensor: the edited tensor that takes their place; None where they stay.
+    """
+
+    offset: int
+    source: ContiguousSource
+    tensor: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """One tensor that was written, with digests as `weights.hasher` makes them.
+
+    Args:
+        region: what was written.
+        before: of the old bytes; None where they were not of this machine's byte order.
+        after: of the new bytes, likewise.
+    """
+
+    region: Region
+    before: str | None
+    after: str | None
+
+
+def stream(base: Extent, regions: Sequence[Region], target: Sink, *, original: Extent | None = None) -> list[Passed]:
+    """Write the bytes of `base` to `target`, those of the regions from where they come, edited and hashed.
+
+    Args:
+        base: what surrounds the regions.
+        regions: tensors that do not overlap.
+        target: takes the bytes.
+        original: the file that the regions lie in, when `base` is a copy without them: only its checksum is compared.
+
+    Raises:
+        FileError: the bytes do not have the checksum that the zip records, or end early.
+    """
+    checked = original or base
+    passed: list[Passed] = []
+    with base.open() as around, checked.open() as old, Hashing() as hashing:
+        reader = _Reader(file=old, extent=checked)
+        position = 0
+        for region in sorted(regions, key=lambda region: region.offset):
+            _fill(base, around, position, region.offset, target, reader)
+            passed.append(_pass(region, reader, target, hashing))
+            position = region.offset + region.source.size
+        _fill(base, around, position, base.size, target, reader)
+        reader.finish()
+    return [item.told() for item in passed]
+
+
+def _fill(base: Extent, around: IO[bytes], start: int, end: int, target: Sink, reader: _Reader) -> None:
+    """What stands between two tensors; where it comes from another file, the checked one passes by unseen."""
+    own = min(end, reader.extent.size)
+    if base is reader.extent:
+        for piece in reader.take(end - start):
+            target.write(piece)
+        return
+    for _ in reader.take(max(0, own - start)):
+        pass
+    around.seek(base.start + start)
+    while start < end:
+        piece = around.read(min(_PIECE, end - start))
+        target.write(piece)
+        start += len(piece)
+
+
+@dataclass
+class _Passing:
+    region: Region
+    before: Any
+    after: Any
+
+    def told(self) -> Passed:
+        before = self.before.hexdigest() if self.before else None
+        after = before if self.after is self.before else self.after.hexdigest() if self.after else None
+        return Passed(region=self.region, before=before, after=after)
+
+
+def _pass(region: Region, reader: _Reader, target: Sink, hashing: Hashing) -> _Passing:
+    """One tensor, read, edited, hashed and written."""
+    source, tensor = region.source, region.tensor
+    is_native = np.dtype(source.stored).isnative
+    before = hasher(source.dtype, source.shape) if is_native else None
+    if tensor is None:
+        for piece in reader.take(source.size):
+            hashing.put(before, piece)
+            target.write(piece)
+        return _Passing(region, before, before)
+    after = hasher(source.dtype, source.shape) if is_native else None
+    if tensor.source == source and tensor.is_elementwise:
+        for piece in reader.take(source.size):
+            hashing.put(before, piece)
+            new = _edited(tensor, source, piece)
+            hashing.put(after, new)
+            target.write(new)
+        return _Passing(region, before, after)
+    for piece in reader.take(source.size):
+        hashing.put(before, piece)
+    new = _bytes_of(to_stored(tensor.read(), np.dtype(source.stored)))
+    hashing.put(after, new)
+    target.write(new)
+    return _Passing(region, before, after)
+
+
+def _edited(tensor: Tensor, source: ContiguousSource, piece: bytes) -> memoryview:
+    values = as_keras(np.frombuffer(piece, np.dtype(source.stored)), source.dtype)
+    return _bytes_of(to_stored(tensor.edited(values), np.dtype(source.stored)))
+
+
+def _bytes_of(values: np.ndarray[Any, Any]) -> memoryview:
+    return values.reshape(-1).view(np.uint8).data
+
+
+@dataclass(kw_only=True)
+class _Reader:
+    file: IO[bytes]
+    extent: Extent
+    position: int = 0
+    crc: int = 0
+
+    def __post_init__(self) -> None:
+        self.file.seek(self.extent.start)
+
+    def take(self, count: int) -> Iterator[bytes]:
+        end = self.position + count
+        while self.position < end:
+            piece = self.file.read(min(_PIECE, end - self.position))
+            if not piece:
+                raise FileError(f"'{self.extent.file}' changed while it was read", hint="run again")
+            if self.extent.crc is not None:
+                self.crc = isal_zlib.crc32(piece, self.crc)
+            self.position += len(piece)
+            yield piece
+
+    def finish(self) -> None:
+        """Compare the checksum of all that was read."""
+        for _ in self.take(self.extent.size - self.position):
+            pass
+        if self.extent.crc is not None and self.crc != self.extent.crc:
+            raise FileError(f"'{self.extent.file}' is damaged: the checksum of its weights does not match")
+
+
+@dataclass
+class Hashing:
+    """A thread that hashes pieces in the order in which they are put; few may wait, so that memory stays small."""
+
+    _pieces: queue.Queue[tuple[Any, Buffer] | None] = field(default_factory=lambda: queue.Queue(_WAITING))
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Hashing:
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pieces.put(None)
+        if self._thread is not None:
+            self._thread.join()
+
+    def put(self, state: Any, piece: Buffer) -> None:
+        """Hash a piece into `state`, later; nothing where there is no state."""
+        if state is not None:
+            self._pieces.put((state, piece))
+
+    def _work(self) -> None:
+        while (item := self._pieces.get()) is not None:
+            state, piece = item
+            state.update(piece)
