@@ -38,9 +38,15 @@ class _Used:
 
 # For a layer, what calls and what outputs count from: Keras 3, Keras 2, and without exceptions.
 _Style = Callable[[Layer], tuple[int, int]]
+
+
+def _keras_2(layer: Layer) -> tuple[int, int]:
+    return (1, 1) if layer.graph is not None else (0, 0)
+
+
 _STYLES: tuple[_Style, ...] = (
     lambda layer: (0, int(_is_functional(layer))),
-    lambda layer: (1, 1) if layer.graph is not None else (0, 0),
+    _keras_2,
     lambda layer: (0, 1),
     lambda layer: (0, 0),
 )
@@ -63,7 +69,8 @@ def number_calls(layers: Sequence[Layer], outputs: Any) -> Mapping[str, CallNumb
                 used[ref.layer].inner.add(ref.call)
     for ref in iter_refs(outputs):
         used[ref.layer].ends.add(ref.call)
-    for style in _STYLES:
+    is_old = any(call.form == "legacy" for layer in layers for call in layer.calls)
+    for style in (_keras_2, *_STYLES) if is_old else _STYLES:
         numbers = {layer.name: _numbers(layer, used[layer.name], style(layer)) for layer in layers}
         sound = {name: found for name, found in numbers.items() if found is not None}
         if len(sound) == len(numbers) and _can_be_called(layers, sound):

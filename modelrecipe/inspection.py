@@ -126,7 +126,7 @@ def inspect_file(path: Path, selector: Selector | None = None) -> Inspection:
         file=str(path),
         format=origin.format if origin else "",
         writer=origin.writer if origin else None,
-        size=path.stat().st_size,
+        size=_size_of(path),
         name=model.name,
         type=model.kind_name,
         is_opaque=checkpoint.is_opaque,
@@ -140,6 +140,12 @@ def inspect_file(path: Path, selector: Selector | None = None) -> Inspection:
         selector=None if selector is None else str(selector),
         layers=tuple(layer_facts(checkpoint, None if selector is None else select(checkpoint, selector))),
     )
+
+
+def _size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a directory."""
+    files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 def _read(path: Path) -> tuple[Checkpoint, tuple[str, ...]]:

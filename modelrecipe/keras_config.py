@@ -7,13 +7,14 @@ HDF5 files. Knows no files and no Keras. Source of the forms: `keras/src/models/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelrecipe.call_numbers import number_calls
 from modelrecipe.errors import FileError
-from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs, map_refs
+from modelrecipe.graph import Call, Graph, Layer, TensorRef, map_refs
+from modelrecipe.old_calls import read_call, write_call
 
 _TENSOR = "__keras_tensor__"
 _GRAPH_KEYS = ("layers", "input_layers", "output_layers")
@@ -35,7 +36,7 @@ def read_model(config: Mapping[str, Any]) -> Layer:
     """
     try:
         return _Reader().layer(config, prefix="", is_root=True)
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
         raise FileError(f"the model's configuration is not one that Keras writes ({error!r})") from error
 
 
@@ -53,8 +54,12 @@ class _Reader:
 
     shared: dict[int, str] = field(default_factory=dict)
 
-    def layer(self, data: Mapping[str, Any], *, prefix: str, is_root: bool = False) -> Layer:
+    def layer(
+        self, data: Mapping[str, Any], *, prefix: str, is_root: bool = False, names: Container[str] = ()
+    ) -> Layer:
         config = dict(data["config"])
+        if not isinstance(data["class_name"], str) or not isinstance(data.get("module"), str | None):
+            raise TypeError("a layer's class is no text")
         name = str(data.get("name") or config.get("name") or "")
         key = "" if is_root else prefix + name
         shared_id = data.get("shared_object_id")
@@ -69,7 +74,7 @@ class _Reader:
             registered_name=data.get("registered_name"),
             config={k: v for k, v in config.items() if graph is None or k not in _GRAPH_KEYS},
             build_config=data.get("build_config"),
-            calls=tuple(_read_call(node) for node in data.get("inbound_nodes") or ()),
+            calls=tuple(_read_call(node, names) for node in data.get("inbound_nodes") or ()),
             graph=graph,
             key=key,
             extra={k: v for k, v in data.items() if k not in _LAYER_KEYS},
@@ -78,7 +83,8 @@ class _Reader:
     def graph(self, class_name: str, config: Mapping[str, Any], prefix: str) -> Graph | None:
         if not all(_is_layer(item) for item in config["layers"]):
             return None
-        layers = [self.layer(item, prefix=prefix) for item in config["layers"]]
+        names = {item.get("name") or item["config"].get("name") for item in config["layers"]}
+        layers = [self.layer(item, prefix=prefix, names=names) for item in config["layers"]]
         if "input_layers" in config:
             return _functional(tuple(layers), config["input_layers"], config["output_layers"])
         return _chain(layers, config.get("build_input_shape")) if class_name == "Sequential" and layers else None
@@ -107,13 +113,11 @@ def _chain(layers: list[Layer], input_shape: list[int | None] | None) -> Graph:
     )
 
 
-def _read_call(node: Any) -> Call:
-    if isinstance(node, Mapping):
-        kwargs = node.get("kwargs") or {}
-        return Call(args=tuple(_revive(item) for item in node.get("args") or ()), kwargs=_revive(kwargs))
-    refs = [TensorRef(layer=str(item[0]), call=int(item[1]), index=int(item[2])) for item in node]
-    kwargs = node[0][3] if node and len(node[0]) > 3 else {}
-    return Call(args=(refs[0] if len(refs) == 1 else refs,), kwargs=dict(kwargs), form="legacy")
+def _read_call(node: Any, names: Container[str]) -> Call:
+    if not isinstance(node, Mapping) or "args" not in node:
+        return read_call(node, names)
+    kwargs = node.get("kwargs") or {}
+    return Call(args=tuple(_revive(item) for item in node["args"] or ()), kwargs=_revive(kwargs))
 
 
 def _revive(value: Any) -> Any:
@@ -141,6 +145,8 @@ def _revive_ends(value: Any) -> Any:
         return TensorRef(layer=value[0], call=value[1], index=int(value[2]))
     if isinstance(value, Mapping):
         return {key: _revive_ends(item) for key, item in value.items()}
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no reference to a tensor")
     return [_revive_ends(item) for item in value]
 
 
@@ -151,6 +157,11 @@ def _functional(layers: tuple[Layer, ...], inputs: Any, outputs: Any) -> Graph:
 
     def inner(ref: TensorRef) -> TensorRef:
         return replace(ref, call=numbers[ref.layer].inner[ref.call])
+
+    def entry(ref: TensorRef) -> TensorRef:
+        if ref.layer not in numbers:
+            raise KeyError(ref.layer)
+        return replace(ref, call=0)
 
     numbered = tuple(
         replace(
@@ -163,7 +174,7 @@ def _functional(layers: tuple[Layer, ...], inputs: Any, outputs: Any) -> Graph:
     return Graph(
         kind="functional",
         layers=numbered,
-        inputs=map_refs(_revive_ends(inputs), lambda ref: replace(ref, call=0)),
+        inputs=map_refs(_revive_ends(inputs), entry),
         outputs=map_refs(ends, lambda ref: replace(ref, call=numbers[ref.layer].ends[ref.call])),
     )
 
@@ -211,9 +222,7 @@ def _without_calls(data: dict[str, Any]) -> dict[str, Any]:
 
 def _write_call(call: Call) -> Any:
     if call.form == "legacy":
-        refs = list(iter_refs(call.args))
-        first = [refs[0].layer, refs[0].call, refs[0].index, dict(call.kwargs)]
-        return [first, *([ref.layer, ref.call, ref.index, {}] for ref in refs[1:])]
+        return write_call(call)
     return {"args": _serialise(call.args), "kwargs": _serialise(call.kwargs)}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.errors import LanguageError
+from modelrecipe.formats import tfsm
 from modelrecipe.formats.repairs.repair import inner_layers
 from modelrecipe.graph import walk
 
@@ -22,10 +23,17 @@ if TYPE_CHECKING:
 _MODELS = ("Functional", "Model", "Sequential")
 
 
-def obstacles(checkpoint: Checkpoint) -> list[LanguageError]:
-    """One error for each class that nothing has registered, and for each Lambda that holds Python code."""
+def obstacles(checkpoint: Checkpoint, *, executes_graphs: bool = False) -> list[LanguageError]:
+    """One error for each class that nothing has registered, and for each layer that holds code.
+
+    Args:
+        checkpoint: a model.
+        executes_graphs: whether a SavedModel that was taken in as one opaque layer may be built.
+    """
     foreign: dict[str, str] = {}
     lambdas: list[str] = []
+    graphs: list[str] = []
+    is_asked = checkpoint.origin is not None and checkpoint.origin.format == tfsm.FORMAT
     for located in walk(checkpoint.model):
         for data in _with_inner(located.layer):
             name = _foreign_class(data)
@@ -33,7 +41,13 @@ def obstacles(checkpoint: Checkpoint) -> list[LanguageError]:
                 foreign.setdefault(name, located.path)
             if _is_python_lambda(data):
                 lambdas.append(located.path)
-    return [*(_class_error(name, path) for name, path in foreign.items()), *map(lambda_error, dict.fromkeys(lambdas))]
+            if data["class_name"] == tfsm.CLASS and not (executes_graphs and is_asked):
+                graphs.append(located.path)
+    return [
+        *(_class_error(name, path) for name, path in foreign.items()),
+        *map(lambda_error, dict.fromkeys(lambdas)),
+        *(graph_error(path, is_asked=is_asked) for path in dict.fromkeys(graphs)),
+    ]
 
 
 def _with_inner(layer: Layer) -> Iterator[Mapping[str, Any]]:
@@ -47,10 +61,11 @@ def _with_inner(layer: Layer) -> Iterator[Mapping[str, Any]]:
 def _foreign_class(data: Mapping[str, Any]) -> str | None:
     """The class of a serialised layer, where it is neither Keras' own nor registered."""
     module, name = data.get("module"), data.get("registered_name") or data["class_name"]
-    if catalog.find(data["class_name"]) is not None or data["class_name"] in _MODELS:
-        is_keras = module is None or str(module).partition(".")[0] == "keras"
-        return None if is_keras or ">" not in name or registered(name) else name
-    return None if registered(name) else name
+    is_of_keras = str(module).partition(".")[0] == "keras"
+    if module is None:
+        kinds = (data["class_name"], f"ops.{data['class_name']}")
+        is_of_keras = data["class_name"] in _MODELS or any(catalog.find(kind) is not None for kind in kinds)
+    return None if is_of_keras or registered(name) else name
 
 
 def registered(name: str) -> Any | None:
@@ -87,6 +102,16 @@ def lambda_error(path: str) -> LanguageError:
     return LanguageError(
         f"'{path}' (Lambda) is Python code, which is never executed",
         hint=f"{_replacing(path)}, or register its function in a module named under imports",
+    )
+
+
+def graph_error(path: str, *, is_asked: bool) -> LanguageError:
+    """What is said of a layer that executes the graph of a SavedModel; `is_asked` where the recipe took that in."""
+    return LanguageError(
+        f"'{path}' ({tfsm.CLASS}) executes the graph of a SavedModel directory",
+        hint="pass --allow-code if you trust it"
+        if is_asked
+        else "load the directory itself with 'format: tfsm' and pass --allow-code if you trust it",
     )
 
 

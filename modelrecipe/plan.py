@@ -53,6 +53,7 @@ def plan_recipe(
         force=force,
         is_dry=True,
         exact=exact,
+        executes_graphs=allow_code,
         progress=progress or _silent,
     )
     with bench:

@@ -16,6 +16,7 @@ import click
 
 from modelrecipe.documentation import Entry, Parameter, forms, step_entry
 from modelrecipe.files import atomic_output
+from modelrecipe.formats.repairs import REPAIRS
 from modelrecipe.schema import recipe_schema
 from modelrecipe.steps import BUILT_IN
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from modelrecipe.step import Step
 
-_BEGIN, _END = "<!-- steps:begin -->", "<!-- steps:end -->"
 _NOTE = "<!-- Written by `python -m modelrecipe.reference` from the classes of the steps: change those. -->"
 _INTRODUCTION = """\
 A recipe is a YAML mapping with `version: 1` and a list of `steps`. Each step is a mapping with one of the words below.
@@ -43,6 +43,13 @@ def steps_table() -> str:
     for word in [*built_in(), "include"]:
         entry = step_entry(word, built_in())
         rows.append(_row(f"[`{word}`](docs/reference.md#{word})", entry.summary.rstrip("."), entry.touches))
+    return "\n".join(rows) + "\n"
+
+
+def repairs_table() -> str:
+    """A Markdown table of all repairs of old files, in the order in which they are applied."""
+    rows = [_row("repair", "written by", "cause", "what is done"), _row("---", "---", "---", "---")]
+    rows += [_row(f"`{item.name}`", item.versions, item.cause, item.cure) for item in REPAIRS]
     return "\n".join(rows) + "\n"
 
 
@@ -110,12 +117,21 @@ def generated_files(root: Path) -> Iterator[tuple[Path, str]]:
     """Every generated file of a checkout with the content it should have."""
     yield root / "docs" / "reference.md", reference_page()
     yield root / "schemas" / "recipe.schema.json", schema_text()
-    readme = root / "README.md"
-    if readme.is_file():
-        text = readme.read_text(encoding="utf-8")
-        if _BEGIN in text and _END in text:
-            before, _, rest = text.partition(_BEGIN)
-            yield readme, f"{before}{_BEGIN}\n{steps_table()}{_END}{rest.partition(_END)[2]}"
+    for path, name, table in (
+        (root / "README.md", "steps", steps_table()),
+        (root / "docs" / "old_files.md", "repairs", repairs_table()),
+    ):
+        if path.is_file():
+            yield path, _with_table(path.read_text(encoding="utf-8"), name, table)
+
+
+def _with_table(text: str, name: str, table: str) -> str:
+    """A page with a table between its marks, `<!-- name:begin -->` and `<!-- name:end -->`."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    if begin not in text or end not in text:
+        return text
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n{table}{end}{rest.partition(end)[2]}"
 
 
 def stale_files(root: Path) -> list[tuple[Path, str]]:

@@ -52,6 +52,7 @@ def run_recipe(
     require_permission(recipe, allow_code=allow_code)
     versions = lock.versions()
     options: dict[str, Any] = {"seed": recipe.seed, "out": Path(out) if out is not None else None, "force": force}
+    options["executes_graphs"] = allow_code
     told = progress or (lambda text: None)
     opened, expected = _try(recipe, options, told, allow_code=allow_code, versions=versions if locked else None)
     bench = WorkBench(folder=recipe.folder, **options, progress=told, opened=opened, expected=expected)

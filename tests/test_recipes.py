@@ -86,6 +86,17 @@ def test_recipe_is_run_by_a_test_of_this_file(path: Path) -> None:
     assert f'run("{path.stem}"' in Path(__file__).read_text(encoding="utf-8")
 
 
+def test_given_weights_fill_all_but_the_new_classifier(tmp_path: Path) -> None:
+    before = source()
+    after, outcome = run("given_weights", tmp_path)
+    old, new = weights_of(before), weights_of(after)
+    assert are_bit_identical(old, new, BACKBONE)
+    assert sum(weight.size for weight in new["classes"]) == 32 * 5 + 5
+    proof = outcome.outputs[0].proof
+    assert proof is not None
+    assert (proof.identical, proof.fresh) == (sum(len(old[name]) for name in BACKBONE), 2)
+
+
 def test_quickstart_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
     before = source()
     after, outcome = run("quickstart", tmp_path)

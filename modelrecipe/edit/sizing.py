@@ -6,16 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe import shapes
-from modelrecipe.graph import walk
+from modelrecipe.graph import iter_refs, walk
 from modelrecipe.propagate import shapes_into
 from modelrecipe.selector import dtype_of
 from modelrecipe.weights import Weights
 
+_DATA = ("inputs", "query", "value", "key")
+"""Keywords under which layers take data, in the order in which they take it without."""
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from modelrecipe.checkpoint import Checkpoint
-    from modelrecipe.graph import Located
+    from modelrecipe.graph import Call, Located, Shape
     from modelrecipe.weights import Tensor
 
 
@@ -44,11 +47,22 @@ def _sized(checkpoint: Checkpoint, located: Located) -> tuple[Tensor, ...]:
 
 
 def _variable_shapes(located: Located) -> Mapping[str, tuple[int, ...]]:
-    inputs = [shape for shape in shapes_into(located) if shape is not None]
     layer = located.layer
-    if not layer.calls or len(inputs) != len(layer.calls[0].refs()):
+    inputs = _data_into(layer.calls[0], shapes_into(located)) if layer.calls else []
+    if not inputs or None in inputs:
         return {}
     return shapes.variable_shapes(layer.class_name, layer.config, inputs) or {}
+
+
+def _data_into(call: Call, shapes: Sequence[Shape | None]) -> list[Shape | None]:
+    """The shapes of what a call computes with, in the order of the call: masks and states make no variables."""
+    count = len(list(iter_refs(call.args)))
+    given = {key: len(list(iter_refs(call.kwargs[key]))) for key in sorted(call.kwargs)}
+    found, rest = list(shapes[:count]), list(shapes[count:])
+    by_key: dict[str, list[Shape | None]] = {}
+    for key, size in given.items():
+        by_key[key], rest = rest[:size], rest[size:]
+    return [*found, *(shape for key in _DATA for shape in by_key.get(key, ()))]
 
 
 def variable_dtype(policy: str) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from modelrecipe.assembly import Assembly
     from modelrecipe.engine.bench import WorkBench
 
+_LOOKUPS = ("IntegerLookup", "StringLookup", "TextVectorization")
 _OF_KERAS_3 = Writer(version=(3,))
 
 
@@ -37,6 +38,7 @@ def begin_with(bench: WorkBench, assembly: Assembly) -> Checkpoint:
         NeedsKerasError: only Keras can tell, and may not be started.
     """
     base = _substituted(_base(bench, assembly), assembly)
+    _refuse_vocabularies(base.model)
     if assembly.weights is None:
         fresh = all_fresh(base, _origin(bench, assembly, base))
         bench.note("fresh weights: no file is named")
@@ -74,6 +76,17 @@ def _base(bench: WorkBench, assembly: Assembly) -> Base:
     origin = Origin(path=path, format="architecture", writer=f"Keras {found.keras}" if found.keras else None)
     bench.inputs[bench.name_of(source)] = Checkpoint(model=found.model, weights=Weights(), origin=origin)
     return Base(architecture=found)
+
+
+def _refuse_vocabularies(model: Layer) -> None:
+    """A vocabulary that was learnt stands in files beside the weights, which whole model files alone have."""
+    for item in walk(model):
+        if item.layer.class_name in _LOOKUPS and item.layer.config.get("vocabulary") is None:
+            raise EditError(
+                f"'{item.path}' ({item.layer.class_name}) has a vocabulary, which no file of weights holds",
+                hint="load the whole model file, or write the vocabulary into the architecture",
+                at=("architecture",),
+            )
 
 
 def _of_application(bench: WorkBench, application: Application) -> Base:

@@ -10,17 +10,20 @@ import re
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError, did_you_mean
-from modelrecipe.files import cannot_read
-from modelrecipe.formats import hdf5, hdf5_writing, keras_zip, keras_zip_writing
+from modelrecipe.files import cannot_read, check_regular
+from modelrecipe.formats import hdf5, hdf5_writing, keras_zip, keras_zip_writing, saved_model, tfsm
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5_tensors import open_hdf5, read_tree
 from modelrecipe.formats.keras_groups import OPTIMIZER, bind
+from modelrecipe.formats.saved_objects import MODEL, is_saved_model
+from modelrecipe.formats.tf_prefix import is_bundle, is_bundle_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.formats.passing import Passed
     from modelrecipe.graph import Layer
     from modelrecipe.weights import Weights
 
@@ -28,9 +31,15 @@ _ZIP = b"PK"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _RECIPE = re.compile(rb"^(version|steps)[ \t]*:", re.MULTILINE)
 _BEGINNING = 2**16
-_NAMES = {"keras": "a Keras zip", "h5": "HDF5"}
-_READERS: Mapping[str, Callable[..., Checkpoint]] = {"keras": keras_zip.read, "h5": hdf5.read}
-_REWRITERS: Mapping[tuple[str, str], Callable[[Checkpoint, Path, Path], None]] = {
+_NAMES = {"keras": "a Keras zip", "h5": "HDF5", "saved_model": "a SavedModel directory"}
+_CONTAINERS = {"tfsm": "saved_model"}
+_READERS: Mapping[str, Callable[..., Checkpoint]] = {
+    "keras": keras_zip.read,
+    "h5": hdf5.read,
+    "saved_model": saved_model.read,
+    "tfsm": tfsm.read,
+}
+_REWRITERS: Mapping[tuple[str, str], Callable[[Checkpoint, Path, Path], list[Passed]]] = {
     ("keras_zip", "keras"): keras_zip_writing.rewrite,
     ("keras_zip", "weights_h5"): keras_zip_writing.rewrite_weights,
     ("hdf5", "h5"): hdf5_writing.rewrite,
@@ -55,7 +64,7 @@ def read_checkpoint(path: Path, format: str | None = None, *, mends: bool = True
         known = ", ".join(f"'{name}'" for name in _READERS)
         raise FileError(f"format '{format}' cannot be read; known are {known}", hint=did_you_mean(format, _READERS))
     found = _sniff(path, is_decided=format is not None)
-    if format is not None and found not in (None, format):
+    if format is not None and found not in (None, _CONTAINERS.get(format, format)):
         raise FileError(f"'{path}' is {_NAMES[found]}, but '{format}' is asked for", hint="leave 'format' out")
     return _READERS[format or found](path, mends=mends)
 
@@ -75,7 +84,12 @@ def read_weights(path: Path, model: Layer) -> Weights:
 def _sniff(path: Path, *, is_decided: bool) -> str:
     """The format that the first bytes tell."""
     if path.is_dir():
-        raise _directory(path)
+        return _directory(path)
+    if path.name == MODEL and is_saved_model(path.parent):
+        raise FileError(f"'{path}' is a part of a SavedModel", hint=f"name its directory '{path.parent}'")
+    if is_bundle_part(path):
+        raise _weights_only(path)
+    check_regular(path)
     try:
         with path.open("rb") as file:
             start = file.read(_BEGINNING)
@@ -93,17 +107,21 @@ def _sniff(path: Path, *, is_decided: bool) -> str:
     raise FileError(f"'{path}' is neither a Keras zip nor HDF5; it begins with {start[:8]!r}")
 
 
-def _directory(path: Path) -> FileError:
-    if (path / "saved_model.pb").exists():
-        return FileError(
-            f"'{path}' is a directory with a TensorFlow SavedModel, which is not read",
-            hint="save the model as '.keras' with Keras",
-        )
+def _directory(path: Path) -> str:
+    if is_saved_model(path):
+        return saved_model.FORMAT
     if (path / keras_zip.CONFIG).exists():
-        return FileError(
-            f"'{path}' is a directory with an unzipped Keras model", hint="zip its content without compression"
-        )
-    return FileError(f"'{path}' is a directory, not a model file")
+        return "keras"
+    if is_bundle(path):
+        raise _weights_only(path)
+    raise FileError(f"'{path}' is a directory, not a model file")
+
+
+def _weights_only(path: Path) -> FileError:
+    return FileError(
+        f"'{path}' holds a TensorFlow checkpoint: weights only, no architecture",
+        hint="name it under 'weights' beside an 'architecture'",
+    )
 
 
 def can_rewrite(checkpoint: Checkpoint, format: str) -> bool:
@@ -114,8 +132,8 @@ def can_rewrite(checkpoint: Checkpoint, format: str) -> bool:
     return (origin.format, format) in _REWRITERS
 
 
-def rewrite(checkpoint: Checkpoint, target: Path, format: str) -> None:
-    """Write the checkpoint in the layout of the file it was read from; holds one tensor in memory at a time.
+def rewrite(checkpoint: Checkpoint, target: Path, format: str) -> list[Passed]:
+    """Write the checkpoint in the layout of the file it was read from, and say what passed by, with digests.
 
     Everything that no step edited is copied byte for byte. The file at `target` is written in place: wrap the call in
     `atomic_output`, and do not name the origin itself.
@@ -126,4 +144,4 @@ def rewrite(checkpoint: Checkpoint, target: Path, format: str) -> None:
     origin = checkpoint.origin
     if origin is None or not can_rewrite(checkpoint, format):
         raise FileError(f"the model cannot be written as '{format}' without building it first")
-    _REWRITERS[origin.format, format](checkpoint, origin.path, target)
+    return _REWRITERS[origin.format, format](checkpoint, origin.path, target)

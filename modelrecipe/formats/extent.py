@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from modelrecipe.errors import FileError
 from modelrecipe.files import cannot_read
+from modelrecipe.formats import global_heap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from typing_extensions import Buffer
+
+_LARGEST_HEADER = 1 << 20
+"""Bytes that libhdf5 reads of its own structures at once."""
 
 
 @dataclass(frozen=True)
@@ -142,5 +146,14 @@ class Window(io.RawIOBase):
             return 0
         self._file.seek(self._start + self._position)
         count = self._file.readinto(view[:wanted])  # type: ignore[attr-defined]  # a buffered reader has it
+        if count <= _LARGEST_HEADER:
+            self._check_heaps(bytes(view[:count]))
         self._position += count
         return count
+
+    def _check_heaps(self, read: bytes) -> None:
+        start = read.find(global_heap.START)
+        while start >= 0:
+            place = self._start + self._position + start
+            global_heap.check_collection(self._file, place, self._start + self._size)
+            start = read.find(global_heap.START, start + 1)

@@ -7,17 +7,18 @@ Reads them without Keras: `model_config`, `training_config`, and the group `mode
 from __future__ import annotations
 
 import itertools
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe.checkpoint import Checkpoint, Origin
+from modelrecipe.checkpoint import Checkpoint, Mended, Origin
 from modelrecipe.errors import FileError
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5_layers import OWN, Assigned, assign
 from modelrecipe.formats.hdf5_tensors import Group, as_text, open_hdf5, read_tree
+from modelrecipe.formats.json_text import read_object
 from modelrecipe.formats.recorded_names import Recorded
 from modelrecipe.formats.repairs import mend_config, mend_document
+from modelrecipe.formats.repairs.keras_1_arrays import backend_of, mend_arrays
 from modelrecipe.formats.repairs.repair import Writer
 from modelrecipe.keras_config import read_model
 
@@ -69,10 +70,15 @@ def read(path: Path, *, mends: bool = True) -> Checkpoint:
     contents = open_contents(path)
     version = contents.attributes.get("keras_version")
     writer = Writer.of(version, contents.attributes.get("backend"))
+    if writer.version and writer.is_before(2) and writer.backend is None:
+        writer = replace(writer, backend=backend_of(contents.recorded))
     config, applied = read_config(contents), ()
     if mends:
         config, applied = mend_config(config, writer)
     model = to_model(contents, config)
+    if mends:
+        contents, renamed = _with_modern_arrays(contents, model, writer)
+        applied += renamed
     assigned = assign_weights(contents, model)
     training = contents.attributes.get("training_config")
     origin = Origin(
@@ -98,7 +104,7 @@ def open_contents(path: Path) -> Contents:
         names = set(handle)
         if CONFIG in attributes and WEIGHTS in names:
             tree = read_tree(handle, extent, skip=names - {WEIGHTS})
-            listed = _listed(handle[WEIGHTS], tree.groups.get(WEIGHTS))  # type: ignore[arg-type]
+            listed = listed_weights(handle[WEIGHTS], tree.groups.get(WEIGHTS))  # type: ignore[arg-type]
         else:
             tree, listed = Group(), {}
         is_weights_file = "layer_names" in handle.attrs or not names.isdisjoint(_OF_WEIGHT_FILES)
@@ -112,7 +118,7 @@ def open_contents(path: Path) -> Contents:
         attributes=attributes,
         has_optimizer_state=OPTIMIZER in names,
         root=tree.groups[WEIGHTS],
-        recorded=_recorded(path, tree.groups[WEIGHTS], listed),
+        recorded=recorded_weights(path, tree.groups[WEIGHTS], listed),
     )
 
 
@@ -141,6 +147,14 @@ def to_model(contents: Contents, config: Mapping[str, Any]) -> Layer:
         raise FileError(f"'{contents.path}': {error.message}", hint=error.hint) from error
 
 
+def _with_modern_arrays(contents: Contents, model: Layer, writer: Writer) -> tuple[Contents, tuple[Mended, ...]]:
+    try:
+        recorded, applied = mend_arrays(model, contents.recorded, writer)
+    except FileError as error:
+        raise FileError(f"'{contents.path}' {error.message}", hint=error.hint) from error
+    return replace(contents, recorded=recorded), applied
+
+
 def assign_weights(contents: Contents, model: Layer) -> Assigned:
     """Each layer's tensors; see `hdf5_layers.assign`, whose refusals get the file's name here."""
     try:
@@ -150,16 +164,10 @@ def assign_weights(contents: Contents, model: Layer) -> Assigned:
 
 
 def _json(path: Path, name: str, text: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"'{path}': its attribute '{name}' is not JSON ({error})") from error
-    if not isinstance(data, dict):
-        raise FileError(f"'{path}': its attribute '{name}' is not a JSON object")
-    return data
+    return read_object(text, f"'{path}': its attribute '{name}'")
 
 
-def _listed(handle: h5py.Group, group: Group | None) -> dict[str, list[str]]:
+def listed_weights(handle: h5py.Group, group: Group | None) -> dict[str, list[str]]:
     """The weight names of each layer, both in the file's order."""
     layers = names_attribute(handle, "layer_names")
     own = [OWN] if group and OWN in group.groups else []
@@ -178,10 +186,13 @@ def names_attribute(handle: Any, name: str) -> list[str]:
     return names
 
 
-def _recorded(path: Path, root: Group, listed: Mapping[str, list[str]]) -> dict[str, tuple[Recorded, ...]]:
+def recorded_weights(path: Path, root: Group, listed: Mapping[str, list[str]]) -> dict[str, tuple[Recorded, ...]]:
+    """The headers of the listed weights, each of which has to be there."""
     recorded: dict[str, tuple[Recorded, ...]] = {}
     for layer, names in listed.items():
         found: list[Recorded] = []
+        if len(set(names)) < len(names):
+            raise FileError(f"'{path}' lists a weight of layer '{layer}' twice")
         for name in names:
             stored = root.tensor(f"{layer}/{name}")
             if stored is None:

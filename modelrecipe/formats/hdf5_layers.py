@@ -71,7 +71,7 @@ def assign(model: Layer, recorded: Mapping[str, Sequence[Recorded]], version: st
         if name == OWN:
             found[""] = [list(items)]
         elif name in layers:
-            for key, own in _of_layer(layers[name], items, version).items():
+            for key, own in of_layer(layers[name], items, version).items():
                 found.setdefault(key, []).append(own)
         elif items:
             raise FileError(f"holds weights of layer '{name}', which its architecture does not list")
@@ -83,7 +83,12 @@ def assign(model: Layer, recorded: Mapping[str, Sequence[Recorded]], version: st
     return Assigned(weights=Weights(weights), copies=_copies(found))
 
 
-def _of_layer(layer: Layer, items: Sequence[Recorded], version: str) -> Assignment:
+def of_layer(layer: Layer, items: Sequence[Recorded], version: str) -> Assignment:
+    """The weights that a file lists of one layer, under the keys of the layers inside it where it is a model.
+
+    Raises:
+        FileError: which inner layer they belong to cannot be told.
+    """
     if layer.graph is None:
         return {layer.key: list(items)}
     return _of_nested(layer, items, version) if items else {}

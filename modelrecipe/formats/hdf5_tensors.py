@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -19,14 +19,14 @@ from h5py import h5a, h5d, h5g, h5l, h5o, h5t
 from modelrecipe.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from modelrecipe.formats.extent import Extent
 
-_BOMB_FLOOR = 1 << 32
+_BOMB_FLOOR = 1 << 28
 _MOST_EXPANSION = 1000
 _DEEPEST = 64
 _LINKS: Mapping[int, str] = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "an external link"}
@@ -62,7 +62,7 @@ class ContiguousSource:
             raw = np.fromfile(file, np.uint8, self.size)
         if raw.size != self.size:
             raise FileError(f"'{self.extent.file}' changed while it was read", hint="run again")
-        return _as_keras(raw.view(self.stored), self.dtype).reshape(self.shape)
+        return as_keras(raw.view(self.stored), self.dtype).reshape(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class DatasetSource:
         """The numbers, in the machine's byte order."""
         with open_hdf5(self.extent) as handle:
             values = np.asarray(handle[self.path][()])  # type: ignore[index]  # the header pass saw a dataset there
-        return _as_keras(values, self.dtype)
+        return as_keras(values, self.dtype)
 
 
 Source = ContiguousSource | DatasetSource
@@ -97,13 +97,13 @@ class StoredTensor:
         path: from the file's root.
         shape: sizes.
         dtype: as Keras names it.
-        source: reads the numbers.
+        source: reads the numbers; a repair may put its own in front of the file's.
     """
 
     path: str
     shape: tuple[int, ...]
     dtype: str
-    source: Source
+    source: Callable[[], NDArray[np.generic]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +127,12 @@ class Group:
         yield from self.tensors.values()
         for group in self.groups.values():
             yield from group.below()
+
+    def moved(self, path: str) -> Group:
+        """The same group at another path, with all that is below it; its numbers are read from where they are."""
+        groups = {name: group.moved(f"{path}/{name}" if path else name) for name, group in self.groups.items()}
+        tensors = {name: replace(item, path=f"{path}/{name}" if path else name) for name, item in self.tensors.items()}
+        return replace(self, path=path, groups=groups, tensors=tensors)
 
     def tensor(self, path: str) -> StoredTensor | None:
         """The dataset at a path relative to the group; None where there is none."""
@@ -270,7 +276,8 @@ def to_stored(values: NDArray[np.generic], stored: np.dtype[Any]) -> NDArray[np.
     return plain.view(stored) if stored.kind == "V" else plain.astype(stored, copy=False)
 
 
-def _as_keras(values: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
+def as_keras(values: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
+    """Numbers of a file in the type that Keras names, in the byte order of this machine."""
     if values.dtype.kind == "V":
         return values.view(getattr(ml_dtypes, dtype))
     return values.astype(values.dtype.newbyteorder("="), copy=False)

@@ -6,6 +6,7 @@ pieces, or one tensor where an edit has to see it whole. Knows neither layers no
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from dataclasses import dataclass, field
@@ -20,13 +21,15 @@ from modelrecipe.weights import hasher
 
 if TYPE_CHECKING:
     from collections.abc import Buffer, Iterator, Sequence
-    from typing import IO
+    from typing import IO, BinaryIO
 
     from modelrecipe.formats.extent import Extent
     from modelrecipe.weights import Tensor
 
-_PIECE = 1 << 21
+_PIECE = 1 << 20
 _WAITING = 8
+_BUFFERS = _WAITING + 3
+"""Those that wait, and one each being read, hashed and written: then the next may be read into the first."""
 
 
 class Sink(Protocol):
@@ -147,7 +150,7 @@ def _pass(region: Region, reader: _Reader, target: Sink, hashing: Hashing) -> _P
     return _Passing(region, before, after)
 
 
-def _edited(tensor: Tensor, source: ContiguousSource, piece: bytes) -> memoryview:
+def _edited(tensor: Tensor, source: ContiguousSource, piece: memoryview) -> memoryview:
     values = as_keras(np.frombuffer(piece, np.dtype(source.stored)), source.dtype)
     return _bytes_of(to_stored(tensor.edited(values), np.dtype(source.stored)))
 
@@ -158,23 +161,31 @@ def _bytes_of(values: np.ndarray[Any, Any]) -> memoryview:
 
 @dataclass(kw_only=True)
 class _Reader:
-    file: IO[bytes]
+    """Reads an extent from its beginning to its end, into buffers that are used again and again."""
+
+    file: BinaryIO
     extent: Extent
     position: int = 0
     crc: int = 0
+    _buffers: Iterator[memoryview] = field(
+        default_factory=lambda: itertools.cycle([memoryview(bytearray(_PIECE)) for _ in range(_BUFFERS)])
+    )
 
     def __post_init__(self) -> None:
         self.file.seek(self.extent.start)
 
-    def take(self, count: int) -> Iterator[bytes]:
+    def take(self, count: int) -> Iterator[memoryview]:
+        """The next bytes in pieces. A piece is good until as many others as may wait were taken after it."""
         end = self.position + count
         while self.position < end:
-            piece = self.file.read(min(_PIECE, end - self.position))
-            if not piece:
+            buffer = next(self._buffers)[: min(_PIECE, end - self.position)]
+            size = self.file.readinto(buffer)
+            if not size:
                 raise FileError(f"'{self.extent.file}' changed while it was read", hint="run again")
+            piece = buffer[:size]
             if self.extent.crc is not None:
                 self.crc = isal_zlib.crc32(piece, self.crc)
-            self.position += len(piece)
+            self.position += size
             yield piece
 
     def finish(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import BuildError
+from modelrecipe.formats.keras_members import open_members
 from modelrecipe.formats.keras_zip import ASSETS
 from modelrecipe.live.construct import foreign_code, reason
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.live.build import Built
+
+
+_LARGEST = 1 << 28
+"""Bytes of a vocabulary."""
 
 
 def give_assets(built: Built, checkpoint: Checkpoint, scratch: Path) -> None:
@@ -27,11 +31,12 @@ def give_assets(built: Built, checkpoint: Checkpoint, scratch: Path) -> None:
 
     Raises:
         BuildError: a layer does not take what the file keeps for it.
+        FileError: the file is refused as unsafe, or damaged.
     """
     origin = checkpoint.origin
     if origin is None or not origin.asset_layers:
         return
-    with zipfile.ZipFile(origin.path) as archive:
+    with open_members(origin.path) as archive:
         for number, (key, members) in enumerate(origin.asset_layers.items()):
             live = built.layers.get(key)
             if live is None:
@@ -42,7 +47,7 @@ def give_assets(built: Built, checkpoint: Checkpoint, scratch: Path) -> None:
                 if not target.resolve().is_relative_to(folder.resolve()):
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(ASSETS + member))
+                target.write_bytes(archive.read(ASSETS + member, _LARGEST))
             with foreign_code(_refusal(key, live)):
                 live.load_assets(str(folder))
 

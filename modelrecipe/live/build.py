@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.edit.masks import LostMasks
 from modelrecipe.errors import BuildError, ShapeError
+from modelrecipe.formats import tfsm
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
 from modelrecipe.keras_config import iter_configs
 from modelrecipe.live.construct import foreign_code, make, reason
 from modelrecipe.live.private import inner_layers, sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.live.state import fill
+from modelrecipe.old_calls import plain_ends
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
@@ -45,20 +47,23 @@ class Built:
     fresh: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
 
 
-def build(model: Layer, *, seed: int, is_safe: bool = True) -> Built:
+def build(model: Layer, *, seed: int, is_safe: bool = True, executes_graphs: bool = False) -> Built:
     """Build the model that a graph describes, with newly initialised weights.
 
     Args:
         model: a model whose graph is known.
         seed: of the weights of new layers; each layer's numbers depend on it and on the layer's key alone.
         is_safe: refuse Python code in configurations; only a model that the caller built may do without.
+        executes_graphs: make layers that execute the graph of a SavedModel.
 
     Raises:
         BuildError: a layer cannot be made or does not accept what it is called with.
     """
     built = Built()
     with sharing_scope():
-        built.model = _Builder(built=built, seed=seed, is_safe=is_safe).model(model, "")
+        built.model = _Builder(built=built, seed=seed, is_safe=is_safe, executes_graphs=executes_graphs).model(
+            model, ""
+        )
     return built
 
 
@@ -113,6 +118,11 @@ class _Builder:
     built: Built
     seed: int
     is_safe: bool
+    executes_graphs: bool
+
+    def leaf(self, layer: Layer, path: str) -> Any:
+        is_trusted = self.executes_graphs and layer.class_name == tfsm.CLASS
+        return make(layer, path, is_safe=self.is_safe and not is_trusted)
 
     def model(self, layer: Layer, path: str) -> Any:
         """A Functional or Sequential model."""
@@ -128,8 +138,8 @@ class _Builder:
         tensors = self._call_all(graph, made, path)
         self.built.shapes[path] = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
         options = {key: value for key, value in layer.config.items() if key not in ("name", "trainable")}
-        inputs = map_refs(graph.inputs, lambda ref: tensors[ref.key])
-        outputs = map_refs(graph.outputs, lambda ref: _given(ref, tensors, "the model"))
+        inputs = map_refs(plain_ends(graph, graph.inputs), lambda ref: tensors[ref.key])
+        outputs = map_refs(plain_ends(graph, graph.outputs), lambda ref: _given(ref, tensors, "the model"))
         with foreign_code(
             lambda error: BuildError(f"'{path or layer.name}' cannot be made of its layers: {reason(error)}")
         ):
@@ -188,7 +198,7 @@ class _Builder:
         if layer.key in self.built.layers:
             return self.built.layers[layer.key]
         with seeded(self._seed_of(layer)):
-            live = self.model(layer, path) if layer.graph is not None else make(layer, path, is_safe=self.is_safe)
+            live = self.model(layer, path) if layer.graph is not None else self.leaf(layer, path)
         if layer.graph is None:
             self.built.paths[layer.key] = path
         self.built.layers[layer.key] = live

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import BuildError, RecipeError
+from modelrecipe.keras_config import iter_configs
 from modelrecipe.live.legacy import modernised
 from modelrecipe.live.session import import_keras
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from modelrecipe.graph import Layer
+
+
+# TensorFlow knows them, and Keras 3 accepts the names, but refuses them when the layer is called.
+_LOST_INTERPOLATIONS = ("gaussian", "mitchellcubic")
 
 
 @contextmanager
@@ -53,11 +58,22 @@ def make(layer: Layer, path: str, *, is_safe: bool) -> Any:
     """
     keras = import_keras()
     data = serialised(layer)
+    for held in iter_configs(data):
+        if held["config"].get("interpolation") in _LOST_INTERPOLATIONS:
+            raise _lost_interpolation(held, path or layer.name)
     with foreign_code(lambda error: _cannot_make(layer, path, error)):
         try:
             return keras.saving.deserialize_keras_object(data, safe_mode=is_safe)
         except KeyError as error:
             return keras.saving.deserialize_keras_object(_completed(data, error), safe_mode=is_safe)
+
+
+def _lost_interpolation(data: Mapping[str, Any], path: str) -> BuildError:
+    return BuildError(
+        f"'{path}' ({data['class_name']}) interpolates by '{data['config']['interpolation']}', which Keras 3 cannot",
+        hint="put a layer with another interpolation in its place: load: {path: ..., replace: {"
+        + f"{path}: {{class: {data['class_name']}, config: ...}}}}}}",
+    )
 
 
 def serialised(layer: Layer) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from modelrecipe import formats
 from modelrecipe.edit import fit
 from modelrecipe.edit.flags import carries_flag, set_flags
 from modelrecipe.engine.digest import architecture_digest
-from modelrecipe.errors import BuildError, FileError
+from modelrecipe.errors import BuildError, FileError, LanguageError
+from modelrecipe.formats import tfsm
 from modelrecipe.graph import walk
 from modelrecipe.live import build, outputs, save, state
 from modelrecipe.live.assets import give_assets
@@ -39,12 +40,14 @@ class Workshop:
         seed: of new weights and of sampled inputs.
         progress: told in words what takes time.
         is_safe: refuse Python code in configurations.
+        executes_graphs: build a SavedModel that was taken in as one opaque layer.
     """
 
     scratch: Path
     seed: int
     progress: Callable[[str], None]
     is_safe: bool = True
+    executes_graphs: bool = False
     _built: dict[str, build.Built] = field(default_factory=dict)
     _names: int = 0
 
@@ -53,7 +56,8 @@ class Workshop:
 
         Raises:
             FileError: its weights cannot be fetched or read.
-            BuildError: Keras refuses the arguments.
+            LanguageError: Keras refuses the arguments.
+            BuildError: something else went wrong in Keras.
         """
         keras = import_keras()
         constructor = getattr(keras.applications, application.name)
@@ -71,7 +75,8 @@ class Workshop:
                 ) from error
             if not isinstance(error, ValueError | TypeError):
                 raise
-            raise BuildError(f"{application.name}: {reason(error)}", at=("application",)) from error
+            kind = LanguageError if isinstance(error, ValueError | TypeError) else BuildError
+            raise kind(f"{application.name}: {reason(error)}", at=("application",)) from error
         return self.capture(model)
 
     def capture(self, model: Any) -> Checkpoint:
@@ -137,7 +142,8 @@ class Workshop:
         with warnings.catch_warnings():
             # Keras remarks on how inputs are passed, which is as the model's author wrote it.
             warnings.simplefilter("ignore", UserWarning)
-            built = build.build(checkpoint.model, seed=self.seed, is_safe=self.is_safe)
+            trusts = self.executes_graphs and checkpoint.origin is not None and checkpoint.origin.format == tfsm.FORMAT
+            built = build.build(checkpoint.model, seed=self.seed, is_safe=self.is_safe, executes_graphs=trusts)
         layers = {item.layer.key: item.layer for item in walk(checkpoint.model)}
         for key in unfilled:
             live = built.layers.get(key)  # the implicit input of a Sequential model is not made
@@ -147,7 +153,7 @@ class Workshop:
 
     def compare(self, one: Checkpoint, other: Checkpoint, batch: int) -> float:
         """The largest difference of the outputs of two documents."""
-        second = Workshop(scratch=self.scratch, seed=self.seed, progress=self.progress, is_safe=self.is_safe)
+        second = replace(self, _built={})
         second._names = self._names + 1000
         return outputs.largest_difference(self.live(one), second.live(other), seed=self.seed, batch=batch)
 

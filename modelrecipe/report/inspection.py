@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from modelrecipe.inspection import Inspection, LayerFacts
     from modelrecipe.outcome import Signature
 
-_CONTAINERS = {"keras_zip": "Keras zip", "hdf5": "HDF5"}
+_CONTAINERS = {"keras_zip": "Keras zip", "keras_folder": "unzipped Keras folder", "hdf5": "HDF5"}
 _PATH, _TYPE, _SHAPE, _FLAGS = 1, 2, 3, 5
 
 

@@ -37,7 +37,10 @@ class Load(Step):
 
     path: Annotated[str | None, Doc("a model file, relative to the recipe")] = None
     application: Annotated[Application | None, Doc("an architecture of keras.applications with its arguments")] = None
-    format: Annotated[Literal["keras", "h5"] | None, Doc("what the file is, when its content is not to decide")] = None
+    format: Annotated[
+        Literal["keras", "h5", "tfsm"] | None,
+        Doc("what the file is, when its content is not to decide; tfsm takes a SavedModel in as one opaque layer"),
+    ] = None
     repairs: Annotated[
         Literal["all", "none"], Doc("mend what older versions of Keras wrote, or take the file word by word")
     ] = "all"

@@ -268,14 +268,6 @@ def test_architecture_that_is_no_json_is_refused(save: Callable[..., Path]) -> N
     )
 
 
-def test_file_of_keras_1_is_refused(save: Callable[..., Path]) -> None:
-    path = save(build("chain"), "m.h5")
-    with h5py.File(path, "r+") as file:
-        file.attrs["keras_version"] = "1.2.2"
-    hint = "save it again with Keras 2.2.3 or later"
-    assert refusal(path) == f"'{path}' was written by Keras 1.2.2, whose configurations are not read; {hint}"
-
-
 def test_bfloat16_in_hdf5_is_refused(save: Callable[..., Path]) -> None:
     path = save(build("bfloat16"), "m.h5")
     assert refusal(path).endswith("in it holds bytes of an unknown type '|V2'")

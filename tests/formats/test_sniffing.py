@@ -161,13 +161,10 @@ def test_unknown_bytes_are_refused(tmp_path: Path) -> None:
 def test_directories_are_refused_for_what_they_are(tmp_path: Path) -> None:
     assert refusal(tmp_path) == f"'{tmp_path}' is a directory, not a model file"
     (tmp_path / "config.json").touch()
-    text = f"'{tmp_path}' is a directory with an unzipped Keras model; zip its content without compression"
+    text = f"'{tmp_path}' is a directory, but no Keras model: it holds no 'model.weights.h5'"
     assert refusal(tmp_path) == text
     (tmp_path / "saved_model.pb").touch()
-    assert refusal(tmp_path) == (
-        f"'{tmp_path}' is a directory with a TensorFlow SavedModel, which is not read; "
-        "save the model as '.keras' with Keras"
-    )
+    assert refusal(tmp_path) == f"'{tmp_path / 'saved_model.pb'}' is damaged: it holds no graph"
 
 
 def test_truncated_zip_is_refused(tmp_path: Path) -> None:
@@ -350,7 +347,7 @@ def test_asked_format_must_be_what_the_file_is(tmp_path: Path) -> None:
 
 def test_unknown_format_is_refused(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "m.keras")
-    text = "format 'kers' cannot be read; known are 'keras', 'h5'; did you mean 'keras'?"
+    text = "format 'kers' cannot be read; known are 'keras', 'h5', 'saved_model', 'tfsm'; did you mean 'keras'?"
     assert refusal(path, "kers") == text
 
 
@@ -425,6 +422,10 @@ def attempt(path: Path) -> Checkpoint | FileError:
         return error
 
 
+STATE_OF_METRICS = {"sudoku_digits.keras": 4}
+"""Numbers in the weight file that are no parameters of the model, yet counted in the index."""
+
+
 def test_every_public_file_is_read_or_refused_in_one_line(shared_models: Path) -> None:
     listed = index(shared_models)
     results = {name: attempt(shared_models / name) for name in listed}
@@ -432,7 +433,7 @@ def test_every_public_file_is_read_or_refused_in_one_line(shared_models: Path) -
     assert {name for name, text in refused.items() if "\n" in text or name not in text} == set()
     read = {name: result for name, result in results.items() if isinstance(result, Checkpoint)}
     assert {name: checkpoint.parameters() for name, checkpoint in read.items()} == {
-        name: int(listed[name]["params"]) for name in read
+        name: int(listed[name]["params"]) - STATE_OF_METRICS.get(name, 0) for name in read
     }
     assert len(listed) == 31
     assert set(SHARED) <= read.keys()
@@ -442,7 +443,7 @@ def test_every_public_file_is_read_or_refused_in_one_line(shared_models: Path) -
 def test_public_file_is_rewritten_byte_for_byte_where_it_was_not_edited(
     shared_models: Path, tmp_path: Path, name: str
 ) -> None:
-    checkpoint = read_checkpoint(shared_models / name)
+    checkpoint = read_checkpoint(shared_models / name, mends=False)
     format = "keras" if name.endswith(".keras") else "h5"
     rewrite(checkpoint, tmp_path / "out", format)
     if format == "h5":

@@ -5,9 +5,12 @@ Keras 3 ignores it, and then builds the model for whatever it is called with fir
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from modelrecipe.formats.repairs.repair import Json, Repair, Writer, name_of, with_config
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SHAPE = "batch_input_shape"
 
@@ -52,6 +55,10 @@ def _input_of(first: Json) -> tuple[list[int | None] | None, str | None]:
     if isinstance(config.get(_SHAPE), list):
         dtype = config.get("input_dtype") or (config.get("dtype") if first.get("class_name") == "Embedding" else None)
         return config[_SHAPE], dtype if isinstance(dtype, str) else None
+    layers, inputs = config.get("layers"), config.get("input_layers")
+    if isinstance(layers, list) and layers and (inputs is None or len(inputs) == 1):
+        names = [name_of(layer) for layer in layers]
+        return _input_of(layers[0] if inputs is None else layers[names.index(inputs[0][0])])
     return None, None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,8 @@ from modelrecipe.formats.repairs.repair import Repair, Writer
 from modelrecipe.graph import Graph, Layer, TensorRef, map_refs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelrecipe.checkpoint import Checkpoint
 
 
