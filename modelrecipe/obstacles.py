@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.errors import LanguageError
-from modelrecipe.formats import tfsm
 from modelrecipe.formats.repairs.repair import inner_layers
+from modelrecipe.formats.tensorflow import tfsm
 from modelrecipe.graph import walk
 
 if TYPE_CHECKING:

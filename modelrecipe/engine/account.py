@@ -11,9 +11,9 @@ from modelrecipe.measures import counted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from modelrecipe.formats.fitting import Fit
-    from modelrecipe.formats.matching import Found
-    from modelrecipe.formats.weight_files import Match, WeightFile
+    from modelrecipe.formats.weights.files import Match, WeightFile
+    from modelrecipe.formats.weights.fitting import Fit
+    from modelrecipe.formats.weights.matching import Found
     from modelrecipe.graph import Located
     from modelrecipe.weights import Tensor
 

@@ -16,12 +16,12 @@ from modelrecipe.edit.sizing import with_sizes
 from modelrecipe.engine.account import Account
 from modelrecipe.engine.reading import NeedsKerasError
 from modelrecipe.errors import FileError, LanguageError, did_you_mean
-from modelrecipe.formats.fitting import fit_layer
-from modelrecipe.formats.matching import Found, leaves_of, match_names
-from modelrecipe.formats.matching_order import match_counted, match_order
-from modelrecipe.formats.renaming import Renaming
 from modelrecipe.formats.repairs import mend_document
-from modelrecipe.formats.weight_repairs import modern
+from modelrecipe.formats.weights.fitting import fit_layer
+from modelrecipe.formats.weights.matching import Found, leaves_of, match_names
+from modelrecipe.formats.weights.matching_order import match_counted, match_order
+from modelrecipe.formats.weights.renaming import Renaming
+from modelrecipe.formats.weights.repairs import modern
 from modelrecipe.graph import update_layers, walk
 from modelrecipe.weights import Tensor, Weights
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from modelrecipe.assembly import Assembly
     from modelrecipe.formats.architecture_files import Architecture
-    from modelrecipe.formats.weight_files import WeightFile
+    from modelrecipe.formats.weights.files import WeightFile
     from modelrecipe.graph import Layer
 
 Places = dict[str, tuple[Tensor, ...] | None]

@@ -14,7 +14,7 @@ from modelrecipe.engine.reading import NeedsKerasError, input_name, read_documen
 from modelrecipe.errors import EditError, FileError, LanguageError
 from modelrecipe.formats.architecture_files import Architecture, is_recipe, read_architecture
 from modelrecipe.formats.repairs.repair import Writer
-from modelrecipe.formats.weight_files import WeightFile, read_weight_file
+from modelrecipe.formats.weights.files import WeightFile, read_weight_file
 from modelrecipe.graph import Layer, walk
 from modelrecipe.keras_config import read_model, write_model
 from modelrecipe.recipe import load_recipe

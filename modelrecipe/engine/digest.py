@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from modelrecipe.formats.hdf5_tensors import ContiguousSource
+from modelrecipe.formats.hdf5.tensors import ContiguousSource
 from modelrecipe.graph import walk
 from modelrecipe.keras_config import write_model
 

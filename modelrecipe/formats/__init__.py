@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError, did_you_mean
 from modelrecipe.files import cannot_read, check_regular
-from modelrecipe.formats import hdf5, hdf5_writing, keras_zip, keras_zip_writing, saved_model, tfsm
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5_tensors import open_hdf5, read_tree
-from modelrecipe.formats.keras_groups import OPTIMIZER, bind
-from modelrecipe.formats.saved_objects import MODEL, is_saved_model
-from modelrecipe.formats.tf_prefix import is_bundle, is_bundle_part
+from modelrecipe.formats.hdf5 import reading as hdf5
+from modelrecipe.formats.hdf5 import writing as hdf5_writing
+from modelrecipe.formats.hdf5.tensors import open_hdf5, read_tree
+from modelrecipe.formats.keras_zip import reading as keras_zip
+from modelrecipe.formats.keras_zip import writing as keras_zip_writing
+from modelrecipe.formats.keras_zip.groups import OPTIMIZER, bind
+from modelrecipe.formats.tensorflow import saved_model, tfsm
+from modelrecipe.formats.tensorflow.prefix import is_bundle, is_bundle_part
+from modelrecipe.formats.tensorflow.saved_objects import MODEL, is_saved_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

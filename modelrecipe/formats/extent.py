@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from modelrecipe.errors import FileError
 from modelrecipe.files import cannot_read
-from modelrecipe.formats import global_heap
+from modelrecipe.formats.hdf5 import global_heap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ import numpy as np
 from isal import isal_zlib
 
 from modelrecipe.errors import FileError
-from modelrecipe.formats.hdf5_tensors import ContiguousSource, as_keras, to_stored
+from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
 from modelrecipe.weights import hasher
 
 if TYPE_CHECKING:

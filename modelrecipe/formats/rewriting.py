@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import h5py
 
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5_tensors import ContiguousSource, damage_of, open_hdf5, read_tree, to_stored
+from modelrecipe.formats.hdf5.tensors import ContiguousSource, damage_of, open_hdf5, read_tree, to_stored
 from modelrecipe.formats.passing import Passed, Region, Sink, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from modelrecipe.formats.hdf5_tensors import Source
+    from modelrecipe.formats.hdf5.tensors import Source
     from modelrecipe.weights import Tensor
 
 _PIECE = 1 << 21

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError
-from modelrecipe.formats.hdf5_tensors import ContiguousSource, DatasetSource
+from modelrecipe.formats.hdf5.tensors import ContiguousSource, DatasetSource
 from modelrecipe.graph import Layer, walk
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.catalog.variables import snake_case
-from modelrecipe.formats.hdf5_tensors import Group, StoredTensor
+from modelrecipe.formats.hdf5.tensors import Group, StoredTensor
 from modelrecipe.weights import Tensor
 
 if TYPE_CHECKING:

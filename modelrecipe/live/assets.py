@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import BuildError
-from modelrecipe.formats.keras_members import open_members
-from modelrecipe.formats.keras_zip import ASSETS
+from modelrecipe.formats.keras_zip.members import open_members
+from modelrecipe.formats.keras_zip.reading import ASSETS
 from modelrecipe.live.construct import foreign_code, reason
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.edit.masks import LostMasks
 from modelrecipe.errors import BuildError, ShapeError
-from modelrecipe.formats import tfsm
+from modelrecipe.formats.tensorflow import tfsm
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
 from modelrecipe.keras_config import iter_configs
 from modelrecipe.live.construct import foreign_code, make, reason

@@ -13,7 +13,7 @@ from modelrecipe.edit import fit
 from modelrecipe.edit.flags import carries_flag, set_flags
 from modelrecipe.engine.digest import architecture_digest
 from modelrecipe.errors import BuildError, FileError, LanguageError
-from modelrecipe.formats import tfsm
+from modelrecipe.formats.tensorflow import tfsm
 from modelrecipe.graph import walk
 from modelrecipe.live import build, outputs, save, state
 from modelrecipe.live.assets import give_assets

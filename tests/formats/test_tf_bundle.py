@@ -11,10 +11,10 @@ import pytest
 import tensorflow as tf
 
 from modelrecipe.errors import FileError
-from modelrecipe.formats.crc32c import crc32c, masked
-from modelrecipe.formats.object_graph import checkpoint_entries, read_objects
-from modelrecipe.formats.tf_bundle import read_bundle
-from modelrecipe.formats.tracked_layers import tracked_by_layer
+from modelrecipe.formats.tensorflow.bundle import read_bundle
+from modelrecipe.formats.tensorflow.crc32c import crc32c, masked
+from modelrecipe.formats.tensorflow.object_graph import checkpoint_entries, read_objects
+from modelrecipe.formats.tensorflow.tracked_layers import tracked_by_layer
 from modelrecipe.keras_config import read_model
 from tests.old_keras import perturb, tf_keras
 

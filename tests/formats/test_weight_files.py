@@ -13,7 +13,7 @@ import pytest
 
 from modelrecipe.errors import FileError
 from modelrecipe.formats.architecture_files import read_architecture
-from modelrecipe.formats.weight_files import read_weight_file
+from modelrecipe.formats.weights.files import read_weight_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe import catalog
 from modelrecipe.catalog.variables import snake_case
 from modelrecipe.errors import FileError
-from modelrecipe.formats.hdf5_tensors import Group
+from modelrecipe.formats.hdf5.tensors import Group
 from modelrecipe.formats.repairs.repair import Json, Repair, Writer, inner_layers, is_layer, name_of
 from modelrecipe.formats.variable_names import natural
 

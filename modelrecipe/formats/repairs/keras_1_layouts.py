@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelrecipe import catalog
-from modelrecipe.formats.hdf5_tensors import StoredTensor
+from modelrecipe.formats.hdf5.tensors import StoredTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

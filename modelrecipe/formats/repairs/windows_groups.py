@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modelrecipe.formats.hdf5_tensors import Group
+from modelrecipe.formats.hdf5.tensors import Group
 from modelrecipe.formats.repairs.repair import Repair
 
 if TYPE_CHECKING:

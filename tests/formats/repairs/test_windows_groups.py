@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelrecipe.formats.hdf5_tensors import Group
+from modelrecipe.formats.hdf5.tensors import Group
 from modelrecipe.formats.repairs.windows_groups import unfold
 
 

@@ -1,0 +1,1 @@
+"""HDF5 files: whole models and lists of weights, read and rewritten in their layout."""

@@ -1,0 +1,1 @@
+"""`.keras` zips, their groups of weights, and shards."""

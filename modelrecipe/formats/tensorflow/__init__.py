@@ -1,0 +1,1 @@
+"""What TensorFlow wrote: checkpoints and SavedModel directories, read without it."""

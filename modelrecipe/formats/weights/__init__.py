@@ -1,0 +1,1 @@
+"""Files of weights alone, and how their entries find the layers of an architecture."""
