@@ -84,7 +84,7 @@ def _try(
     *,
     allow_code: bool,
     versions: Mapping[str, str | None] | None,
-) -> tuple[dict[Path, Checkpoint], Mapping[str, Mapping[str, str]]]:
+) -> tuple[dict[tuple[Path, bool], Checkpoint], Mapping[str, Mapping[str, str]]]:
     """Try the recipe on documents, and compare with the locks where `versions` are given.
 
     Locks need every step, so that Keras is started for them where the documents alone do not lead to the end.
@@ -92,7 +92,7 @@ def _try(
     Returns:
         The files that were read, and the digests that the locks demand.
     """
-    opened: dict[Path, Checkpoint] = {}
+    opened: dict[tuple[Path, bool], Checkpoint] = {}
     for exact in (False, True):
         tried = WorkBench(
             folder=recipe.folder,

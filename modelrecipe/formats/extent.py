@@ -9,7 +9,7 @@ import io
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError
 from modelrecipe.files import cannot_read
@@ -84,7 +84,7 @@ class Extent:
             raise FileError(f"'{self.file}' changed while it was read", hint="run again")
 
     @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
+    def open(self) -> Iterator[io.BufferedReader]:
         """The file that holds the bytes, read-only; the extent begins at `start`.
 
         Raises:
@@ -113,7 +113,7 @@ class Extent:
 class Window(io.RawIOBase):
     """A part of an open file as if it were a file. Closing it leaves the file open."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(self, file: io.BufferedReader, start: int, size: int) -> None:
         super().__init__()
         self._file = file
         self._start = start
@@ -145,7 +145,7 @@ class Window(io.RawIOBase):
         if not wanted:
             return 0
         self._file.seek(self._start + self._position)
-        count = self._file.readinto(view[:wanted])  # type: ignore[attr-defined]  # a buffered reader has it
+        count = self._file.readinto(view[:wanted])
         if count <= _LARGEST_HEADER:
             self._check_heaps(bytes(view[:count]))
         self._position += count

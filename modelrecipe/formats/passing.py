@@ -20,8 +20,11 @@ from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stor
 from modelrecipe.weights import hasher
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Iterator, Sequence
-    from typing import IO, BinaryIO
+    import io
+    from collections.abc import Iterator, Sequence
+    from typing import IO
+
+    from typing_extensions import Buffer
 
     from modelrecipe.formats.extent import Extent
     from modelrecipe.weights import Tensor
@@ -83,7 +86,7 @@ def stream(base: Extent, regions: Sequence[Region], target: Sink, *, original: E
         FileError: the bytes do not have the checksum that the zip records, or end early.
     """
     checked = original or base
-    passed: list[Passed] = []
+    passed: list[_Passing] = []
     with base.open() as around, checked.open() as old, Hashing() as hashing:
         reader = _Reader(file=old, extent=checked)
         position = 0
@@ -163,7 +166,7 @@ def _bytes_of(values: np.ndarray[Any, Any]) -> memoryview:
 class _Reader:
     """Reads an extent from its beginning to its end, into buffers that are used again and again."""
 
-    file: BinaryIO
+    file: io.BufferedReader
     extent: Extent
     position: int = 0
     crc: int = 0

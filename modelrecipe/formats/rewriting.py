@@ -21,7 +21,6 @@ from modelrecipe.formats.passing import Passed, Region, Sink, stream
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from modelrecipe.formats.hdf5.tensors import Source
     from modelrecipe.weights import Tensor
 
 _PIECE = 1 << 21
@@ -90,7 +89,7 @@ class Rewriting:
             else:
                 yield Prepared(base=base, regions=self._regions(places, sources), original=extent)
 
-    def _regions(self, places: Mapping[str, Source], sources: Mapping[str, Source]) -> list[Region]:
+    def _regions(self, places: Mapping[str, object], sources: Mapping[str, object]) -> list[Region]:
         """Every tensor in one piece: where it stands in the new file, and where its old bytes do."""
         return [
             Region(offset=place.offset, source=source, tensor=self.edited.get(path))
@@ -99,13 +98,13 @@ class Rewriting:
         ]
 
 
-def _sources(extent: Extent, dropped: frozenset[str]) -> dict[str, Source]:
+def _sources(extent: Extent, dropped: frozenset[str]) -> dict[str, object]:
     with open_hdf5(extent) as handle:
         root = read_tree(handle, extent, skip=dropped)
     return {stored.path: stored.source for stored in root.below()}
 
 
-def _copy_with_holes(extent: Extent, target: Path, sources: Mapping[str, Source]) -> None:
+def _copy_with_holes(extent: Extent, target: Path, sources: Mapping[str, object]) -> None:
     """Copy what stands between the tensors that lie in one piece; where those are, the file is empty."""
     places = sorted((source.offset, source.size) for source in sources.values() if isinstance(source, ContiguousSource))
     with extent.open() as old, target.open("wb") as new:

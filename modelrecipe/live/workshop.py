@@ -75,8 +75,7 @@ class Workshop:
                 ) from error
             if not isinstance(error, ValueError | TypeError):
                 raise
-            kind = LanguageError if isinstance(error, ValueError | TypeError) else BuildError
-            raise kind(f"{application.name}: {reason(error)}", at=("application",)) from error
+            raise LanguageError(f"{application.name}: {reason(error)}", at=("application",)) from error
         return self.capture(model)
 
     def capture(self, model: Any) -> Checkpoint:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import h5py.h5l
+import h5py.h5o
 import ml_dtypes
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5o, h5t
 
 from modelrecipe.errors import FileError
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _BOMB_FLOOR = 1 << 28
 _MOST_EXPANSION = 1000
 _DEEPEST = 64
-_LINKS: Mapping[int, str] = {h5l.TYPE_SOFT: "a soft link", h5l.TYPE_EXTERNAL: "an external link"}
+_LINKS: Mapping[int, str] = {h5py.h5l.TYPE_SOFT: "a soft link", h5py.h5l.TYPE_EXTERNAL: "an external link"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +185,7 @@ class _Walk:
     extent: Extent
     met: set[int] = field(default_factory=set)
 
-    def group(self, handle: h5g.GroupID, path: str, skip: Collection[str] = ()) -> Group:
+    def group(self, handle: Any, path: str, skip: Collection[str] = ()) -> Group:
         if path.count("/") > _DEEPEST:
             raise self.refusal(path, f"is nested deeper than {_DEEPEST} groups")
         groups: dict[str, Group] = {}
@@ -197,20 +198,20 @@ class _Walk:
             if name.encode() != raw or not name.isprintable():
                 raise self.refusal(inner, "has a name that is no printable text")
             link = handle.links.get_info(raw).type
-            if link != h5l.TYPE_HARD:
+            if link != h5py.h5l.TYPE_HARD:
                 raise self.refusal(inner, f"is {_LINKS.get(link, 'a link of an unknown kind')}")
-            found = h5o.open(handle, raw)
+            found = h5py.h5o.open(handle, raw)
             self.once(found, inner)
-            if isinstance(found, h5d.DatasetID):
+            if isinstance(found, h5py.h5d.DatasetID):
                 tensors[name] = self.tensor(found, inner)
-            elif isinstance(found, h5g.GroupID):
+            elif isinstance(found, h5py.h5g.GroupID):
                 groups[name] = self.group(found, inner)
             else:
                 raise self.refusal(inner, "is neither a group nor a dataset")
         label = _text_attribute(handle, "name") if path.endswith("vars") else None
         return Group(path=path, label=label, groups=groups, tensors=tensors)
 
-    def once(self, found: h5o.ObjectID, path: str) -> None:
+    def once(self, found: Any, path: str) -> None:
         """Refuse a second way to one object: nobody writes it, and a cycle would never end."""
         address = hash(found)  # h5py makes it of the place in the file
         if address in self.met:
@@ -220,12 +221,12 @@ class _Walk:
     def refusal(self, path: str, what: str) -> FileError:
         return FileError(f"'{self.extent.file}' is refused: '{_shown(path)}' in it {what}")
 
-    def tensor(self, found: h5d.DatasetID, path: str) -> StoredTensor:
+    def tensor(self, found: Any, path: str) -> StoredTensor:
         plist = found.get_create_plist()
         layout = plist.get_layout()
-        if layout == h5d.VIRTUAL:
+        if layout == h5py.h5d.VIRTUAL:
             raise self.refusal(path, "is a virtual dataset")
-        if layout == h5d.CONTIGUOUS and plist.get_external_count():
+        if layout == h5py.h5d.CONTIGUOUS and plist.get_external_count():
             raise self.refusal(path, "keeps its numbers in an external file")
         shape, stored = found.shape, found.dtype
         if shape is None or stored.kind not in "biufcV" or stored.names:
@@ -237,7 +238,7 @@ class _Walk:
         source = self.source(found, path, dtype, shape, stored)
         return StoredTensor(path=path, shape=shape, dtype=dtype, source=source)
 
-    def keras_type(self, found: h5d.DatasetID, stored: np.dtype[Any], path: str) -> str:
+    def keras_type(self, found: Any, stored: np.dtype[Any], path: str) -> str:
         """The type's name; types that HDF5 lacks are stored as bare bytes, with their name as an attribute."""
         if stored.kind != "V":
             return stored.name
@@ -247,12 +248,10 @@ class _Walk:
             raise self.refusal(path, f"holds bytes of an unknown type '{name or stored.str}'")
         return name
 
-    def source(
-        self, found: h5d.DatasetID, path: str, dtype: str, shape: tuple[int, ...], stored: np.dtype[Any]
-    ) -> Source:
+    def source(self, found: Any, path: str, dtype: str, shape: tuple[int, ...], stored: np.dtype[Any]) -> Source:
         size = math.prod(shape) * stored.itemsize
         offset = found.get_offset()
-        is_plain = h5t.py_create(stored, logical=True).equal(found.get_type())
+        is_plain = h5py.h5t.py_create(stored, logical=True).equal(found.get_type())
         if offset is None or not is_plain or size == 0:
             return DatasetSource(extent=self.extent, path=path, dtype=dtype)
         if offset + size > self.extent.size:
@@ -260,11 +259,11 @@ class _Walk:
         return ContiguousSource(extent=self.extent, offset=offset, shape=shape, stored=stored.str, dtype=dtype)
 
 
-def _text_attribute(found: h5o.ObjectID, name: str) -> str | None:
+def _text_attribute(found: Any, name: str) -> str | None:
     """The text of an attribute; None where there is none."""
-    if not h5a.exists(found, name.encode()):
+    if not h5py.h5a.exists(found, name.encode()):
         return None
-    attribute = h5a.open(found, name.encode())
+    attribute = h5py.h5a.open(found, name.encode())
     value = np.empty(attribute.shape, attribute.dtype)
     attribute.read(value)
     return as_text(value[()])

@@ -18,14 +18,11 @@ from modelrecipe.formats.extent import Extent, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 0x1
 _BOMB_FLOOR = 1 << 24
 _MOST_EXPANSION = 100
-EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The date of every member that is written, so that equal content gives equal bytes."""
 
 
 @contextmanager
@@ -109,12 +106,3 @@ class _Unpacked:
             weakref.finalize(self, self.path.unlink, missing_ok=True)
             with archive.open(info) as member:
                 shutil.copyfileobj(member, file, 1 << 20)
-
-
-@contextmanager
-def new_member(archive: zipfile.ZipFile, name: str, size: int) -> Iterator[IO[bytes]]:
-    """A member to write into: stored uncompressed, with a fixed date."""
-    info = zipfile.ZipInfo(name, EPOCH)
-    info.file_size = size
-    with archive.open(info, "w") as member:
-        yield member

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from isal import isal_zlib
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Iterator
+    from collections.abc import Iterator
     from typing import BinaryIO
+
+    from typing_extensions import Buffer
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s4B4HL2L5H2L")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, with_config
+from modelrecipe.formats.repairs.repair import Json, Repair, Writer
 
 
 def _mend(data: Json, writer: Writer) -> Json:
@@ -12,12 +12,12 @@ def _mend(data: Json, writer: Writer) -> Json:
     config = data["config"]
     if not isinstance(config, dict):
         return data
-    changed = {
+    changed: Json = {
         key: {**value, "config": {name: item for name, item in value["config"].items() if name != "dtype"}}
         for key, value in config.items()
         if key.endswith("initializer") and _names_dtype(value)
     }
-    return with_config(data, **changed)
+    return {**data, "config": {**config, **changed}} if changed else data
 
 
 def _names_dtype(value: Any) -> bool:
