@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelrecipe.claimed_folder import claimed_folder, is_claimed
 from modelrecipe.errors import FileError, nearest_names
 
 if TYPE_CHECKING:
@@ -20,17 +20,16 @@ if TYPE_CHECKING:
 
 _MODEL_BEGINNINGS = (b"PK\x03\x04", b"\x89HDF")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_LONGEST_END = 60
-"""Characters of the target's name that a temporary name ends with; file systems limit names to 255 bytes."""
 
 
 @contextmanager
 def atomic_output(path: Path, *, may_replace: bool = True) -> Iterator[Path]:
     """Write to the path it yields; `path` appears, whole and on disk, when the block ends without an error.
 
-    The temporary file stands beside `path` under a hidden name that ends like the target's. Where folders are missing
-    it stands in the nearest existing one, so that a failed run leaves none behind. A link is followed: the file that
-    it points to is replaced. Whatever ends the block early, an interrupt included, the target stays as it was.
+    The temporary file stands in a hidden folder of its own beside `path`, under the target's name; what else is
+    put there goes too. Where folders are missing it stands in the nearest existing one, so that a failed run leaves
+    none behind. A link is followed: the file that it points to is replaced. Whatever ends the block early, an
+    interrupt included, the target stays as it was. What a killed run left behind goes with the next one for `path`.
 
     Args:
         path: the target.
@@ -41,18 +40,17 @@ def atomic_output(path: Path, *, may_replace: bool = True) -> Iterator[Path]:
             full, or the block wrote nothing.
     """
     target = _real(path)
-    temporary = _nearest_folder(target) / f".{secrets.token_hex(4)}-{target.name[-_LONGEST_END:]}"
+    folder = _nearest_folder(target)
     try:
-        _create(temporary)
-        yield temporary
-        _publish(temporary, target, may_replace=may_replace)
+        with claimed_folder(folder, target.name) as own:
+            temporary = own / target.name
+            _create(temporary)
+            yield temporary
+            _publish(temporary, target, may_replace=may_replace)
     except OSError as error:
-        if error.errno in _NO_SPACE or _concerns(error, temporary, target):
+        if error.errno in _NO_SPACE or _concerns(error, folder, target):
             raise cannot_write(path, error) from error
         raise
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _real(path: Path) -> Path:
@@ -81,7 +79,7 @@ def _nearest_folder(target: Path) -> Path:
 
 
 def _create(temporary: Path) -> None:
-    """Claim the name before any work is done, with the permissions that the user's mask gives."""
+    """Find out before any work is done whether it can be written, with the permissions that the user's mask gives."""
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
 
@@ -117,9 +115,13 @@ def _publish_new(temporary: Path, target: Path) -> None:
         temporary.replace(target)
 
 
-def _concerns(error: OSError, *paths: Path) -> bool:
-    named = {error.filename, error.filename2}
-    return any(str(path) in named or path in named or str(path.parent) in named for path in paths)
+def _concerns(error: OSError, folder: Path, target: Path) -> bool:
+    """Whether it is about the target, a folder on the way to it, or what was made for it in `folder`."""
+    named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return any(
+        name in (target, target.parent, folder) or is_claimed(name, folder) or is_claimed(name.parent, folder)
+        for name in named
+    )
 
 
 def read_text(path: Path, limit: int) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.errors import LanguageError
-from modelrecipe.formats.repairs.repair import inner_layers
-from modelrecipe.formats.tensorflow import tfsm
+from modelrecipe.formats.repair import inner_layers
+from modelrecipe.formats.tensorflow import TFSM, TFSM_CLASS
 from modelrecipe.graph import walk
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def obstacles(checkpoint: Checkpoint, *, executes_graphs: bool = False) -> list[
     foreign: dict[str, str] = {}
     lambdas: list[str] = []
     graphs: list[str] = []
-    is_asked = checkpoint.origin is not None and checkpoint.origin.format == tfsm.FORMAT
+    is_asked = checkpoint.origin is not None and checkpoint.origin.format == TFSM
     for located in walk(checkpoint.model):
         for data in _with_inner(located.layer):
             name = _foreign_class(data)
@@ -41,7 +41,7 @@ def obstacles(checkpoint: Checkpoint, *, executes_graphs: bool = False) -> list[
                 foreign.setdefault(name, located.path)
             if _is_python_lambda(data):
                 lambdas.append(located.path)
-            if data["class_name"] == tfsm.CLASS and not (executes_graphs and is_asked):
+            if data["class_name"] == TFSM_CLASS and not (executes_graphs and is_asked):
                 graphs.append(located.path)
     return [
         *(_class_error(name, path) for name, path in foreign.items()),
@@ -108,7 +108,7 @@ def lambda_error(path: str) -> LanguageError:
 def graph_error(path: str, *, is_asked: bool) -> LanguageError:
     """What is said of a layer that executes the graph of a SavedModel; `is_asked` where the recipe took that in."""
     return LanguageError(
-        f"'{path}' ({tfsm.CLASS}) executes the graph of a SavedModel directory",
+        f"'{path}' ({TFSM_CLASS}) executes the graph of a SavedModel directory",
         hint="pass --allow-code if you trust it"
         if is_asked
         else "load the directory itself with 'format: tfsm' and pass --allow-code if you trust it",

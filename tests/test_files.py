@@ -24,12 +24,12 @@ def test_output_appears_whole_under_its_name(tmp_path: Path) -> None:
     assert entries(tmp_path) == ["out.keras"]
 
 
-def test_temporary_file_is_hidden_and_keeps_every_suffix(tmp_path: Path) -> None:
+def test_temporary_file_has_the_targets_name_in_a_hidden_folder(tmp_path: Path) -> None:
     with atomic_output(tmp_path / "out.weights.h5") as temporary:
         temporary.write_text("content")
-        assert temporary.parent == tmp_path
-        assert temporary.name.startswith(".")
-        assert temporary.name.endswith("out.weights.h5")
+        assert temporary.name == "out.weights.h5"
+        assert temporary.parent.parent == tmp_path
+        assert temporary.parent.name.startswith(".")
 
 
 def test_old_output_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:

@@ -171,15 +171,20 @@ def inspect(model: Path, *, screen: Screen, layers: str | None) -> None:
 
     Reads headers alone, so that large models are quick too.
     """
-    from modelrecipe.cli.selector_option import read_selector
     from modelrecipe.inspection import inspect_file
     from modelrecipe.report.inspection import render_inspection
 
-    inspection = inspect_file(model, None if layers is None else read_selector(layers))
+    inspection = inspect_file(model, None if layers is None else _selector(layers))
     if screen.is_json:
         screen.json(asdict(inspection))
     else:
         screen.render(render_inspection, inspection)
+
+
+def _selector(text: str) -> Selector:
+    from modelrecipe.cli.selector_option import read_selector
+
+    return read_selector(text)
 
 
 def _complete_words(_: click.Context, __: click.Parameter, begun: str) -> list[str]:

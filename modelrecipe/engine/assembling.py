@@ -16,7 +16,7 @@ from modelrecipe.edit.sizing import with_sizes
 from modelrecipe.engine.account import Account
 from modelrecipe.engine.reading import NeedsKerasError
 from modelrecipe.errors import FileError, LanguageError, did_you_mean
-from modelrecipe.formats.repairs import mend_document
+from modelrecipe.formats.mending import mend_document
 from modelrecipe.formats.weights.fitting import fit_layer
 from modelrecipe.formats.weights.matching import Found, leaves_of, match_names
 from modelrecipe.formats.weights.matching_order import match_counted, match_order

@@ -13,7 +13,7 @@ from modelrecipe.engine.execution import Execution
 from modelrecipe.engine.reading import NeedsKerasError, input_name, read_document, refuse_unbuilt, remarks
 from modelrecipe.errors import EditError, FileError, LanguageError
 from modelrecipe.formats.architecture_files import Architecture, is_recipe, read_architecture
-from modelrecipe.formats.repairs.repair import Writer
+from modelrecipe.formats.repair import Writer
 from modelrecipe.formats.weights.files import WeightFile, read_weight_file
 from modelrecipe.graph import Layer, walk
 from modelrecipe.keras_config import read_model, write_model

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from modelrecipe import formats, propagate
 from modelrecipe.edit.fit import refuse_misfits
 from modelrecipe.edit.substitution import substitute
-from modelrecipe.engine.begin_with import begin_with
 from modelrecipe.engine.claim import refuse_place
 from modelrecipe.engine.digest import TensorDigests
 from modelrecipe.engine.old_format import refuse_old_format
@@ -193,6 +192,8 @@ class WorkBench:
         """See `Bench.assemble`."""
         if self.given is not None and not aside:
             return self._begin(self.given)
+        from modelrecipe.engine.begin_with import begin_with  # many rooms, for few recipes
+
         opened = begin_with(self, assembly)
         return opened if aside else self._begin(opened)
 

@@ -18,9 +18,8 @@ from modelrecipe.formats.hdf5.tensors import open_hdf5, read_tree
 from modelrecipe.formats.keras_zip import reading as keras_zip
 from modelrecipe.formats.keras_zip import writing as keras_zip_writing
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER, bind
-from modelrecipe.formats.tensorflow import saved_model, tfsm
+from modelrecipe.formats.tensorflow import MODEL_FILE, SAVED_MODEL, TFSM, is_saved_model
 from modelrecipe.formats.tensorflow.prefix import is_bundle, is_bundle_part
-from modelrecipe.formats.tensorflow.saved_objects import MODEL, is_saved_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,14 +34,9 @@ _ZIP = b"PK"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _RECIPE = re.compile(rb"^(version|steps)[ \t]*:", re.MULTILINE)
 _BEGINNING = 2**16
-_NAMES = {"keras": "a Keras zip", "h5": "HDF5", "saved_model": "a SavedModel directory"}
-_CONTAINERS = {"tfsm": "saved_model"}
-_READERS: Mapping[str, Callable[..., Checkpoint]] = {
-    "keras": keras_zip.read,
-    "h5": hdf5.read,
-    "saved_model": saved_model.read,
-    "tfsm": tfsm.read,
-}
+_NAMES = {"keras": "a Keras zip", "h5": "HDF5", SAVED_MODEL: "a SavedModel directory"}
+_CONTAINERS = {TFSM: SAVED_MODEL}
+_READERS = ("keras", "h5", SAVED_MODEL, TFSM)
 _REWRITERS: Mapping[tuple[str, str], Callable[[Checkpoint, Path, Path], list[Passed]]] = {
     ("keras_zip", "keras"): keras_zip_writing.rewrite,
     ("keras_zip", "weights_h5"): keras_zip_writing.rewrite_weights,
@@ -70,7 +64,16 @@ def read_checkpoint(path: Path, format: str | None = None, *, mends: bool = True
     found = _sniff(path, is_decided=format is not None)
     if format is not None and found not in (None, _CONTAINERS.get(format, format)):
         raise FileError(f"'{path}' is {_NAMES[found]}, but '{format}' is asked for", hint="leave 'format' out")
-    return _READERS[format or found](path, mends=mends)
+    return _reader(format or found)(path, mends=mends)
+
+
+def _reader(format: str) -> Callable[..., Checkpoint]:
+    """The reader of a format; what is needed for few files is imported for them."""
+    if format in (SAVED_MODEL, TFSM):
+        from modelrecipe.formats.tensorflow import saved_model, tfsm
+
+        return saved_model.read if format == SAVED_MODEL else tfsm.read
+    return keras_zip.read if format == "keras" else hdf5.read
 
 
 def read_weights(path: Path, model: Layer) -> Weights:
@@ -89,7 +92,7 @@ def _sniff(path: Path, *, is_decided: bool) -> str:
     """The format that the first bytes tell."""
     if path.is_dir():
         return _directory(path)
-    if path.name == MODEL and is_saved_model(path.parent):
+    if path.name == MODEL_FILE and is_saved_model(path.parent):
         raise FileError(f"'{path}' is a part of a SavedModel", hint=f"name its directory '{path.parent}'")
     if is_bundle_part(path):
         raise _weights_only(path)
@@ -113,7 +116,7 @@ def _sniff(path: Path, *, is_decided: bool) -> str:
 
 def _directory(path: Path) -> str:
     if is_saved_model(path):
-        return saved_model.FORMAT
+        return SAVED_MODEL
     if (path / keras_zip.CONFIG).exists():
         return "keras"
     if is_bundle(path):

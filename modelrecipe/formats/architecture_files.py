@@ -17,8 +17,8 @@ from modelrecipe.formats.hdf5 import reading as hdf5
 from modelrecipe.formats.hdf5.tensors import as_text, open_hdf5
 from modelrecipe.formats.keras_zip import reading as keras_zip
 from modelrecipe.formats.keras_zip.zip_members import open_zip
-from modelrecipe.formats.repairs import mend_config
-from modelrecipe.formats.repairs.repair import Writer
+from modelrecipe.formats.mending import mend_config
+from modelrecipe.formats.repair import Writer
 from modelrecipe.keras_config import read_model
 from modelrecipe.source.foreign import read_foreign
 

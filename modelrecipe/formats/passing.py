@@ -83,7 +83,7 @@ def stream(base: Extent, regions: Sequence[Region], target: Sink, *, original: E
         original: the file that the regions lie in, when `base` is a copy without them: only its checksum is compared.
 
     Raises:
-        FileError: the bytes do not have the checksum that the zip records, or end early.
+        FileError: the bytes do not have the checksum that the zip records, or end early; or two tensors share some.
     """
     checked = original or base
     passed: list[_Passing] = []
@@ -91,12 +91,31 @@ def stream(base: Extent, regions: Sequence[Region], target: Sink, *, original: E
         reader = _Reader(file=old, extent=checked)
         position = 0
         for region in sorted(regions, key=lambda region: region.offset):
+            if region.offset < position:
+                raise FileError(f"'{checked.file}' is damaged: two of its tensors share bytes")
             _fill(base, around, position, region.offset, target, reader)
             passed.append(_pass(region, reader, target, hashing))
             position = region.offset + region.source.size
         _fill(base, around, position, base.size, target, reader)
         reader.finish()
+    checked.check()
     return [item.told() for item in passed]
+
+
+def verify(extent: Extent) -> None:
+    """Read all bytes of an extent that has a checksum, and compare it.
+
+    Raises:
+        FileError: the checksum is another, or the bytes end early.
+    """
+    if extent.crc is not None:
+        with extent.open() as file:
+            _Reader(file=file, extent=extent).finish()
+
+
+def changed(extent: Extent) -> FileError:
+    """What to say when a file ends before its time."""
+    return FileError(f"'{extent.file}' changed while it was read", hint="run again")
 
 
 def _fill(base: Extent, around: IO[bytes], start: int, end: int, target: Sink, reader: _Reader) -> None:
@@ -111,6 +130,8 @@ def _fill(base: Extent, around: IO[bytes], start: int, end: int, target: Sink, r
     around.seek(base.start + start)
     while start < end:
         piece = around.read(min(_PIECE, end - start))
+        if not piece:
+            raise changed(base)
         target.write(piece)
         start += len(piece)
 
@@ -154,7 +175,8 @@ def _pass(region: Region, reader: _Reader, target: Sink, hashing: Hashing) -> _P
 
 
 def _edited(tensor: Tensor, source: ContiguousSource, piece: memoryview) -> memoryview:
-    values = as_keras(np.frombuffer(piece, np.dtype(source.stored)), source.dtype)
+    # The piece is still to be hashed, perhaps: an edit may not write into it.
+    values = as_keras(np.frombuffer(piece.toreadonly(), np.dtype(source.stored)), source.dtype)
     return _bytes_of(to_stored(tensor.edited(values), np.dtype(source.stored)))
 
 
@@ -182,14 +204,12 @@ class _Reader:
         end = self.position + count
         while self.position < end:
             buffer = next(self._buffers)[: min(_PIECE, end - self.position)]
-            size = self.file.readinto(buffer)
-            if not size:
-                raise FileError(f"'{self.extent.file}' changed while it was read", hint="run again")
-            piece = buffer[:size]
+            if self.file.readinto(buffer) < len(buffer):
+                raise changed(self.extent)
             if self.extent.crc is not None:
-                self.crc = isal_zlib.crc32(piece, self.crc)
-            self.position += size
-            yield piece
+                self.crc = isal_zlib.crc32(buffer, self.crc)
+            self.position += len(buffer)
+            yield buffer
 
     def finish(self) -> None:
         """Compare the checksum of all that was read."""

@@ -16,7 +16,7 @@ import h5py
 
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, damage_of, open_hdf5, read_tree, to_stored
-from modelrecipe.formats.passing import Passed, Region, Sink, stream
+from modelrecipe.formats.passing import Passed, Region, Sink, changed, stream, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,7 +72,9 @@ class Rewriting:
         with tempfile.TemporaryDirectory(prefix=".modelrecipe-", dir=folder) as name:
             copy = Path(name) / "copy.h5"
             if self.dropped:
+                verify(extent)
                 _copy_without(extent, copy, self.dropped)
+                extent.check()
             else:
                 _copy_with_holes(extent, copy, sources)
             with damage_of(copy), h5py.File(copy, "r+") as handle:
@@ -116,6 +118,8 @@ def _copy_with_holes(extent: Extent, target: Path, sources: Mapping[str, object]
             left = offset - position
             while left > 0:
                 piece = old.read(min(_PIECE, left))
+                if not piece:
+                    raise changed(extent)
                 new.write(piece)
                 left -= len(piece)
             position = max(position, offset + size)

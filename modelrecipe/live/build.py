@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.edit.masks import LostMasks
 from modelrecipe.errors import BuildError, ShapeError
-from modelrecipe.formats.tensorflow import tfsm
+from modelrecipe.formats.tensorflow import TFSM_CLASS
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
 from modelrecipe.keras_config import iter_configs
 from modelrecipe.live.construct import foreign_code, make, reason
@@ -121,7 +121,7 @@ class _Builder:
     executes_graphs: bool
 
     def leaf(self, layer: Layer, path: str) -> Any:
-        is_trusted = self.executes_graphs and layer.class_name == tfsm.CLASS
+        is_trusted = self.executes_graphs and layer.class_name == TFSM_CLASS
         return make(layer, path, is_safe=self.is_safe and not is_trusted)
 
     def model(self, layer: Layer, path: str) -> Any:

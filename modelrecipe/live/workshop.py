@@ -13,7 +13,7 @@ from modelrecipe.edit import fit
 from modelrecipe.edit.flags import carries_flag, set_flags
 from modelrecipe.engine.digest import architecture_digest
 from modelrecipe.errors import BuildError, FileError, LanguageError
-from modelrecipe.formats.tensorflow import tfsm
+from modelrecipe.formats.tensorflow import TFSM
 from modelrecipe.graph import walk
 from modelrecipe.live import build, outputs, save, state
 from modelrecipe.live.assets import give_assets
@@ -141,7 +141,7 @@ class Workshop:
         with warnings.catch_warnings():
             # Keras remarks on how inputs are passed, which is as the model's author wrote it.
             warnings.simplefilter("ignore", UserWarning)
-            trusts = self.executes_graphs and checkpoint.origin is not None and checkpoint.origin.format == tfsm.FORMAT
+            trusts = self.executes_graphs and checkpoint.origin is not None and checkpoint.origin.format == TFSM
             built = build.build(checkpoint.model, seed=self.seed, is_safe=self.is_safe, executes_graphs=trusts)
         layers = {item.layer.key: item.layer for item in walk(checkpoint.model)}
         for key in unfilled:

@@ -303,7 +303,7 @@ def test_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
 
 
 def test_weights_without_architecture_are_refused(tmp_path: Path) -> None:
-    hint = "load the file that 'model.save' wrote for the model"
+    hint = "name one, as load: {architecture: model.json, weights: ...}"
     path = tmp_path / "m.weights.h5"
     write_weights(path)
     assert refusal(path) == f"'{path}' holds weights only, no architecture; {hint}"

@@ -1,7 +1,7 @@
 """Whole models in HDF5 files (`.h5`, `.hdf5`), as Keras 2 and the legacy format of Keras 3 write them.
 
 Reads them without Keras: `model_config`, `training_config`, and the group `model_weights` with its lists of names
-(`keras/src/legacy/saving/legacy_h5_format.py`). Files are written by `hdf5_writing`.
+(`keras/src/legacy/saving/legacy_h5_format.py`). Files are written by `hdf5writing`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from modelrecipe.formats.hdf5.layers import OWN, Assigned, assign
 from modelrecipe.formats.hdf5.recorded_names import Recorded
 from modelrecipe.formats.hdf5.tensors import Group, as_text, open_hdf5, read_tree
 from modelrecipe.formats.json_text import read_object
-from modelrecipe.formats.repairs import mend_config, mend_document
-from modelrecipe.formats.repairs.keras_1_arrays import backend_of, mend_arrays
-from modelrecipe.formats.repairs.repair import Writer
+from modelrecipe.formats.mending import mend_config, mend_document, mend_lists, with_backend
+from modelrecipe.formats.repair import Writer
 from modelrecipe.keras_config import read_model
 
 if TYPE_CHECKING:
@@ -69,9 +68,7 @@ def read(path: Path, *, mends: bool = True) -> Checkpoint:
     """
     contents = open_contents(path)
     version = contents.attributes.get("keras_version")
-    writer = Writer.of(version, contents.attributes.get("backend"))
-    if writer.version and writer.is_before(2) and writer.backend is None:
-        writer = replace(writer, backend=backend_of(contents.recorded))
+    writer = with_backend(Writer.of(version, contents.attributes.get("backend")), contents.recorded)
     config, applied = read_config(contents), ()
     if mends:
         config, applied = mend_config(config, writer)
@@ -125,7 +122,8 @@ def open_contents(path: Path) -> Contents:
 def _no_architecture(path: Path, is_weights_file: bool) -> FileError:
     if is_weights_file:
         return FileError(
-            f"'{path}' holds weights only, no architecture", hint="load the file that 'model.save' wrote for the model"
+            f"'{path}' holds weights only, no architecture",
+            hint="name one, as load: {architecture: model.json, weights: ...}",
         )
     return FileError(f"'{path}' is HDF5, but no Keras model: it has no attribute '{CONFIG}'")
 
@@ -149,7 +147,7 @@ def to_model(contents: Contents, config: Mapping[str, Any]) -> Layer:
 
 def _with_modern_arrays(contents: Contents, model: Layer, writer: Writer) -> tuple[Contents, tuple[Mended, ...]]:
     try:
-        recorded, applied = mend_arrays(model, contents.recorded, writer)
+        recorded, applied = mend_lists(model, contents.recorded, writer)
     except FileError as error:
         raise FileError(f"'{contents.path}' {error.message}", hint=error.hint) from error
     return replace(contents, recorded=recorded), applied

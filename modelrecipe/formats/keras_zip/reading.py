@@ -1,7 +1,7 @@
 """`.keras` files of Keras 3: a zip of `config.json`, `metadata.json`, `model.weights.h5` and assets.
 
 Reads them without Keras and without unpacking: headers in one pass, numbers when asked. Files are written by
-`keras_zip_writing`.
+`keras_zip.writing`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe.checkpoint import Checkpoint, Mended, Origin
+from modelrecipe.checkpoint import Checkpoint, Origin
 from modelrecipe.errors import FileError
 from modelrecipe.formats import json_text
 from modelrecipe.formats.hdf5.tensors import Group, open_hdf5, read_tree
@@ -18,8 +18,8 @@ from modelrecipe.formats.json_text import read_object
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER, Bound, bind
 from modelrecipe.formats.keras_zip.members import open_members
 from modelrecipe.formats.keras_zip.zip_members import read_member
-from modelrecipe.formats.repairs import keras2_groups, mend_config, mend_document, windows_groups
-from modelrecipe.formats.repairs.repair import Writer
+from modelrecipe.formats.mending import mend_config, mend_document, mend_groups
+from modelrecipe.formats.repair import Writer
 from modelrecipe.keras_config import read_model
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def open_model(path: Path, *, mends: bool = False) -> KerasZip:
     version = metadata.get("keras_version")
     writer = Writer.of(version if isinstance(version, str) else None)
     with _named(f"'{path}' "):
-        root, moved, regrouped = _mend_groups(config, root, writer, mends=mends)
+        root, moved, regrouped = mend_groups(config, root, writer, mends=mends)
     with _named(f"'{path}': "):
         mended, applied = mend_config(config, writer) if mends else (config, ())
         model = read_model(mended)
@@ -150,22 +150,6 @@ def _named(start: str) -> Iterator[None]:
         yield
     except FileError as error:
         raise FileError(f"{start}{error.message}", hint=error.hint) from error
-
-
-def _mend_groups(
-    config: Mapping[str, Any], root: Group, writer: Writer, *, mends: bool
-) -> tuple[Group, Mapping[str, str], tuple[Mended, ...]]:
-    """The groups as Keras 3 names them, the former path of each that moved, and which repairs that took."""
-    if not mends:
-        if windows_groups.has_windows_names(root) or keras2_groups.DEPENDENCIES in root.groups:
-            raise FileError("keeps its weights as Keras 2.12 to 2.14 did, which only repairs make readable")
-        return root, {}, ()
-    unfolded = windows_groups.unfold(root)
-    applied = () if unfolded is root else (Mended(repair=windows_groups.REPAIR.name, layers=("",)),)
-    found = keras2_groups.regroup(config, unfolded, writer)
-    if found.root is not unfolded:
-        applied += (Mended(repair=keras2_groups.REPAIR.name, layers=found.layers),)
-    return found.root, found.moved, applied
 
 
 def _assets_of_layers(assets: tuple[str, ...], bound: Bound, moved: Mapping[str, str]) -> dict[str, dict[str, str]]:

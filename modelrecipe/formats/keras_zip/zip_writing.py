@@ -61,7 +61,7 @@ class Member:
     @property
     def is_large(self) -> bool:
         """Whether its sizes or its place do not fit 32 bits."""
-        return self.size >= _LIMIT or self.offset >= _LIMIT
+        return _is_beyond(self.size) or _is_beyond(self.offset)
 
 
 @dataclass
@@ -83,7 +83,7 @@ class StoredZip:
             name: its name.
             size: how many bytes will be written, at most; whether the header has room for large numbers hangs on it.
         """
-        is_large = size >= _LIMIT
+        is_large = _is_beyond(size)
         made = Member(self.file, name.encode(), self.file.tell())
         self.file.write(self._local(made, is_large=is_large))
         yield made
@@ -120,6 +120,11 @@ class StoredZip:
         self.file.write(_end(len(self.members), start, self.file.tell() - start))
 
 
+def _is_beyond(number: int) -> bool:
+    """Whether 32 bits do not hold a number; the largest that they would hold says that it stands elsewhere."""
+    return number >= _LIMIT
+
+
 def _flags(member: Member) -> int:
     return 0 if member.name.isascii() else _UTF8
 
@@ -135,8 +140,9 @@ def _central(member: Member) -> bytes:
 
 def _end(count: int, start: int, size: int) -> bytes:
     large = b""
-    if count >= _MOST_MEMBERS or start >= _LIMIT or size >= _LIMIT:
+    is_large = count >= _MOST_MEMBERS or _is_beyond(start) or _is_beyond(size)
+    if is_large:
         large = _END_64.pack(b"PK\x06\x06", _END_64.size - 12, _LARGE, _LARGE, 0, 0, count, count, size, start)
         large += _LOCATOR_64.pack(b"PK\x06\x07", 0, start + size, 1)
-    short = (min(count, _MOST_MEMBERS), min(count, _MOST_MEMBERS), min(size, _LIMIT), min(start, _LIMIT))
+    short = (_MOST_MEMBERS, _MOST_MEMBERS, _LIMIT, _LIMIT) if is_large else (count, count, size, start)
     return large + _END.pack(b"PK\x05\x06", 0, 0, *short, 0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.checkpoint import Mended
 from modelrecipe.errors import FileError
+from modelrecipe.formats.repair import Json, Repair, Writer, map_layers
 from modelrecipe.formats.repairs import (
     array_values,
     axis_lists,
@@ -50,7 +51,6 @@ from modelrecipe.formats.repairs import (
     whole_number_images,
     windows_groups,
 )
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, map_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

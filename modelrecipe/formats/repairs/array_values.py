@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, is_layer, with_config
+from modelrecipe.formats.repair import Json, Repair, Writer, is_layer, with_config
 
 _NOT_LAYERS = ("initializer", "regularizer", "constraint", "activation")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from modelrecipe.formats.repairs.repair import Repair, Writer
+from modelrecipe.formats.repair import Repair, Writer
 from modelrecipe.graph import Call, Layer, TensorRef, map_refs, walk
 from modelrecipe.propagate import graph_shapes
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelrecipe.formats.repairs.repair import Repair, Writer, inner_layers
+from modelrecipe.formats.repair import Repair, Writer, inner_layers
 from modelrecipe.graph import walk
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from modelrecipe.formats.repair import Json, Repair, Writer
 from modelrecipe.formats.repairs.gate_scaling import FACTOR, with_factor
 from modelrecipe.formats.repairs.hard_sigmoid_layer import NAME, is_custom, is_hard_sigmoid, mend_layer
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer
 from modelrecipe.graph import Graph, Layer, Located, TensorRef, walk
 
 if TYPE_CHECKING:

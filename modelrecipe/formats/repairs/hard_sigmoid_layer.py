@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
+from modelrecipe.formats.repair import Json, is_layer, name_of
 from modelrecipe.formats.repairs.gate_scaling import ABSORBING, FACTOR, Blocks, scaled
-from modelrecipe.formats.repairs.repair import Json, is_layer, name_of
 
 if TYPE_CHECKING:
     from modelrecipe.weights import Tensor

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from modelrecipe import catalog
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, is_layer, with_config
+from modelrecipe.formats.repair import Json, Repair, Writer, is_layer, with_config
 
 _MODELS = {"Functional": "Functional", "Model": "Functional", "Sequential": "Sequential"}
 _NOT_LAYERS = ("initializer", "regularizer", "constraint", "activation", "function", "dtype")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer
+from modelrecipe.formats.repair import Json, Repair, Writer
 from modelrecipe.formats.repairs.sequential_shape import without_shape
 
 _SHAPE = "batch_input_shape"

@@ -18,7 +18,7 @@ from modelrecipe import catalog
 from modelrecipe.catalog.variables import snake_case
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.tensors import Group
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, inner_layers, is_layer, name_of
+from modelrecipe.formats.repair import Json, Repair, Writer, inner_layers, is_layer, name_of
 from modelrecipe.formats.variable_names import natural
 
 if TYPE_CHECKING:

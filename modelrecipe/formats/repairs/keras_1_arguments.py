@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from modelrecipe.formats.repair import Json, Repair, Writer, name_of, with_config
 from modelrecipe.formats.repairs.keras_1_values import (
     constraint,
     data_format,
@@ -15,7 +16,6 @@ from modelrecipe.formats.repairs.keras_1_values import (
     regularizer,
     without_output_shape,
 )
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, name_of, with_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

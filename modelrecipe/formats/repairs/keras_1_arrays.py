@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from modelrecipe.checkpoint import Mended
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.recorded_names import Recorded
+from modelrecipe.formats.repair import Repair, Writer
 from modelrecipe.formats.repairs.keras_1_layouts import STATISTICS, Part, layer_and_end, parts
-from modelrecipe.formats.repairs.repair import Repair, Writer
 from modelrecipe.graph import Layer, is_trainable, walk
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelrecipe.errors import FileError
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, name_of
+from modelrecipe.formats.repair import Json, Repair, Writer, name_of
 from modelrecipe.formats.repairs.sequential_shape import without_shape
 
 Ref = list[Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, name_of, with_config
+from modelrecipe.formats.repair import Json, Repair, Writer, name_of, with_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelrecipe.errors import FileError
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, inner_layers, map_layers, name_of, with_config
+from modelrecipe.formats.repair import Json, Repair, Writer, inner_layers, map_layers, name_of, with_config
 
 _SILENT = (
     *(f"{name}{rank}" for name in ("Cropping", "SpatialDropout", "UpSampling", "ZeroPadding") for rank in ("2D", "3D")),

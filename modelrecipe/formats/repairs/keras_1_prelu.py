@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from modelrecipe.formats.repair import Repair, Writer
 from modelrecipe.formats.repairs.model_layers import map_leaves
-from modelrecipe.formats.repairs.repair import Repair, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

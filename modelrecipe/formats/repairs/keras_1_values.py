@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe.errors import FileError
 
 if TYPE_CHECKING:
-    from modelrecipe.formats.repairs.repair import Json
+    from modelrecipe.formats.repair import Json
 
 _INITIALIZERS = {"zero": "zeros", "one": "ones", "uniform": "random_uniform", "normal": "random_normal"} | {
     name: name

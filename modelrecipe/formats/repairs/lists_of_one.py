@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, with_config
+from modelrecipe.formats.repair import Json, Repair, Writer, with_config
 
 _ENDS = ("input_layers", "output_layers")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from modelrecipe.formats.repairs.repair import is_layer
+from modelrecipe.formats.repair import is_layer
 from modelrecipe.graph import TensorRef, iter_refs
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError
+from modelrecipe.formats.repair import Repair, Writer
 from modelrecipe.formats.repairs.mask_flow import RECURRENT, TAKERS, Flow, Source
-from modelrecipe.formats.repairs.repair import Repair, Writer
 from modelrecipe.graph import Call, Graph, Layer, TensorRef
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, with_config
+from modelrecipe.formats.repair import Json, Repair, Writer, with_config
 
 _GRU = ("GRU", "GRUCell")
 _GATED = (*_GRU, "LSTM", "LSTMCell")

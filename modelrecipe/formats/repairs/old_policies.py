@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, with_config
+from modelrecipe.formats.repair import Json, Repair, Writer, with_config
 
 _CLASSES = ("Policy", "PolicyV1", "AutoCastPolicy")
 _NAMES = {"float16_with_float32_vars": "mixed_float16", "bfloat16_with_float32_vars": "mixed_bfloat16"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modelrecipe import catalog
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, with_config
+from modelrecipe.formats.repair import Json, Repair, Writer, with_config
 
 _ANY = object()
 _NEVER_USED = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modelrecipe.formats.repairs.repair import Repair, Writer
+from modelrecipe.formats.repair import Repair, Writer
 from modelrecipe.graph import Graph, Layer, TensorRef, map_refs
 
 if TYPE_CHECKING:

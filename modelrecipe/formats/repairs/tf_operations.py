@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, name_of
+from modelrecipe.formats.repair import Json, Repair, Writer, name_of
 from modelrecipe.formats.repairs.tf_operation_nodes import Function, function_of_node
 from modelrecipe.formats.repairs.tf_operation_table import STACK_OF_ONE, Translation, translation
 from modelrecipe.old_calls import CONSTANT, is_entry, iter_entries

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from modelrecipe.errors import FileError
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer, is_layer, name_of, with_config
+from modelrecipe.formats.repair import Json, Repair, Writer, is_layer, name_of, with_config
 
 _CONVOLUTIONS = {"Conv1D": 1, "Conv2D": 2, "Conv3D": 3}
 _OTHERS = {

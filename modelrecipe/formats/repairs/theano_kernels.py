@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelrecipe.formats.repairs.repair import Repair, Writer
+from modelrecipe.formats.repair import Repair, Writer
 from modelrecipe.graph import walk
 from modelrecipe.keras_config import iter_configs
 

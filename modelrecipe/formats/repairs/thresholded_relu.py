@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelrecipe.formats.repairs.repair import Json, Repair, Writer
+from modelrecipe.formats.repair import Json, Repair, Writer
 
 _KEPT = ("name", "trainable", "dtype")
 

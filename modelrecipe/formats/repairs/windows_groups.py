@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe.formats.hdf5.tensors import Group
-from modelrecipe.formats.repairs.repair import Repair
+from modelrecipe.formats.repair import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

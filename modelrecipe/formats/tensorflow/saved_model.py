@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.checkpoint import Checkpoint, Origin
 from modelrecipe.errors import FileError
-from modelrecipe.formats.repairs import mend_config, mend_document
-from modelrecipe.formats.repairs.repair import Writer
+from modelrecipe.formats.mending import mend_config, mend_document
+from modelrecipe.formats.repair import Writer
+from modelrecipe.formats.tensorflow import MODEL_FILE, SAVED_MODEL
 from modelrecipe.formats.tensorflow.bundle import read_bundle
 from modelrecipe.formats.tensorflow.object_graph import read_nodes
-from modelrecipe.formats.tensorflow.saved_objects import MODEL, KerasObject, SavedModel, open_saved_model
+from modelrecipe.formats.tensorflow.saved_objects import KerasObject, SavedModel, open_saved_model
 from modelrecipe.formats.tensorflow.tracked_layers import Objects, assign_tracked, pair
 from modelrecipe.graph import walk
 from modelrecipe.keras_config import read_model
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from modelrecipe.graph import Layer
     from modelrecipe.weights import Weights
 
-FORMAT = "saved_model"
 _MODELS = ("_tf_keras_model", "_tf_keras_network", "_tf_keras_sequential")
 _LOOKUPS = ("IntegerLookup", "StringLookup", "TextVectorization")
 _OPAQUE = "take it in as one opaque layer with 'format: tfsm'"
@@ -64,7 +64,7 @@ def read(path: Path, *, mends: bool = True) -> Checkpoint:
     training = facts.get("training_config")
     origin = Origin(
         path=path,
-        format=FORMAT,
+        format=SAVED_MODEL,
         writer=f"Keras {version}",
         compile_config=training if isinstance(training, dict) else None,
         has_optimizer_state=has_optimizer_state,
@@ -143,4 +143,4 @@ def _read_weights(saved: SavedModel, model: Layer) -> tuple[Weights, bool]:
     return weights, has_state or any(node.slots for node in nodes)
 
 
-__all__ = ["FORMAT", "MODEL", "read"]
+__all__ = ["MODEL_FILE", "SAVED_MODEL", "read"]

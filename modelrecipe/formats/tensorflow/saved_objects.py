@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
 from modelrecipe.files import read_bytes
+from modelrecipe.formats.tensorflow import MODEL_FILE
 from modelrecipe.formats.tensorflow.bundle import DTYPES
 from modelrecipe.formats.tensorflow.object_graph import Node, read_children
 from modelrecipe.formats.tensorflow.protobuf_wire import Message, WireError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-MODEL = "saved_model.pb"
 METADATA = "keras_metadata.pb"
 _LARGEST = 1 << 31
 _KERAS = "_tf_keras_"
@@ -93,11 +93,6 @@ class SavedModel:
     signatures: Mapping[str, Signature] = field(default_factory=dict)
 
 
-def is_saved_model(path: Path) -> bool:
-    """Whether a folder holds a SavedModel."""
-    return (path / MODEL).is_file()
-
-
 def open_saved_model(path: Path) -> SavedModel:
     """The description in a directory.
 
@@ -105,7 +100,7 @@ def open_saved_model(path: Path) -> SavedModel:
         FileError: it is missing or damaged.
     """
     try:
-        meta = _meta_graph(Message(memoryview(read_bytes(path / MODEL, _LARGEST))))
+        meta = _meta_graph(Message(memoryview(read_bytes(path / MODEL_FILE, _LARGEST))))
         objects = meta.message(7).messages(1)
         nodes = [Node(children=read_children(item, 1, len(objects))) for item in objects]
         keras = _keras_in(objects)
@@ -114,7 +109,7 @@ def open_saved_model(path: Path) -> SavedModel:
         }
         version = meta.message(1).text(5)
     except WireError as error:
-        raise FileError(f"'{path / MODEL}' is damaged: {error.message}") from error
+        raise FileError(f"'{path / MODEL_FILE}' is damaged: {error.message}") from error
     if (path / METADATA).is_file():
         keras = _keras_beside(path / METADATA, len(nodes))
     return SavedModel(path=path, tensorflow=version, nodes=nodes, keras=keras, signatures=signatures)
@@ -145,7 +140,7 @@ def _keras_beside(file: Path, count: int) -> dict[int, KerasObject]:
     except WireError as error:
         raise FileError(f"'{file}' is damaged: {error.message}") from error
     if any(number >= count for number in found):
-        raise FileError(f"'{file}' tells of objects that '{MODEL}' does not hold")
+        raise FileError(f"'{file}' tells of objects that '{MODEL_FILE}' does not hold")
     return {number: item for number, item in found.items() if item.kind.startswith(_KERAS)}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.checkpoint import Checkpoint, Origin
 from modelrecipe.errors import FileError
+from modelrecipe.formats.tensorflow import TFSM, TFSM_CLASS
 from modelrecipe.formats.tensorflow.saved_objects import Argument, SavedModel, Signature, open_saved_model
 from modelrecipe.graph import Call, Graph, Layer, TensorRef
 from modelrecipe.weights import Weights
@@ -18,8 +19,6 @@ from modelrecipe.weights import Weights
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = "tfsm"
-CLASS = "TFSMLayer"
 _ENDPOINTS = ("serving_default", "serve")
 _NAME = "saved_model"
 
@@ -44,7 +43,7 @@ def read(path: Path, *, mends: bool = True) -> Checkpoint:
         Layer(name=source.layer, class_name="InputLayer", config=config, key=source.layer),
         Layer(
             name=_NAME,
-            class_name=CLASS,
+            class_name=TFSM_CLASS,
             config=_config(path, endpoint),
             calls=(Call(args=(source,)),),
             key=f"+{_NAME}",  # its variables are those that the directory's graph brings along
@@ -54,7 +53,7 @@ def read(path: Path, *, mends: bool = True) -> Checkpoint:
     model = Layer(name=_model_name(path), class_name="Functional", module="keras", graph=graph, config=_model(path))
     remark = f"one opaque layer, which executes the graph in '{path}': a written file needs that directory"
     writer = f"TensorFlow {saved.tensorflow}" if saved.tensorflow else None
-    origin = Origin(path=path, format=FORMAT, writer=writer, remarks=(remark,))
+    origin = Origin(path=path, format=TFSM, writer=writer, remarks=(remark,))
     return Checkpoint(model=model, weights=Weights(), origin=origin)
 
 
@@ -92,7 +91,7 @@ def _endpoint(saved: SavedModel) -> tuple[str, Signature]:
         names = ", ".join(f"'{name}'" for name in signature.inputs) or "none"
         raise FileError(
             f"'{saved.path}': its signature '{endpoint}' takes {len(signature.inputs)} tensors ({names}), but a "
-            f"{CLASS} gives one",
+            f"{TFSM_CLASS} gives one",
             hint="export the model anew with one input",
         )
     for name, argument in (*signature.inputs.items(), *signature.outputs.items()):

@@ -19,8 +19,8 @@ from modelrecipe.formats.keras_zip import reading as keras_zip
 from modelrecipe.formats.keras_zip import shards as keras_shards
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER
 from modelrecipe.formats.keras_zip.zip_members import locate_member, open_zip
+from modelrecipe.formats.repair import Writer
 from modelrecipe.formats.repairs.keras2_groups import DEPENDENCIES
-from modelrecipe.formats.repairs.repair import Writer
 from modelrecipe.formats.repairs.windows_groups import unfold
 from modelrecipe.formats.tensorflow.object_graph import Objects, checkpoint_entries, read_objects
 from modelrecipe.formats.tensorflow.prefix import INDEX, find_prefix, is_bundle

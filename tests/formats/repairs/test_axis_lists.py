@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modelrecipe.formats.repairs import axis_lists
-from modelrecipe.formats.repairs.repair import Writer, map_layers
+from modelrecipe.formats.repair import Writer, map_layers
 
 
 def norm(axis: Any, module: str | None = "keras.layers") -> dict[str, Any]:

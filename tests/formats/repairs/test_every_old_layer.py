@@ -10,7 +10,7 @@ import keras
 import pytest
 
 from modelrecipe.formats import read_checkpoint
-from modelrecipe.formats.repairs.repair import inner_layers
+from modelrecipe.formats.repair import inner_layers
 from tests.old_keras import assert_same_numbers, convert, perturb, tf_keras, write
 from tests.old_layers import CASES
 from tests.running import refuse

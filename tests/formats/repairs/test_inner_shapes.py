@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modelrecipe.formats.repairs import inner_shapes
-from modelrecipe.formats.repairs.repair import Writer, map_layers
+from modelrecipe.formats.repair import Writer, map_layers
 
 
 def layer(class_name: str, module: str | None = "keras.layers", **config: Any) -> dict[str, Any]:

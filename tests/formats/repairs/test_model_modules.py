@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelrecipe.formats.repairs import model_modules
-from modelrecipe.formats.repairs.repair import Writer, map_layers
+from modelrecipe.formats.repair import Writer, map_layers
 
 NEW = "keras.src.models.functional"
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modelrecipe.formats import read_checkpoint
-from modelrecipe.formats.repairs.repair import Writer
+from modelrecipe.formats.repair import Writer
 from modelrecipe.formats.repairs.thresholded_relu import REPAIR
 from tests.old_keras import assert_same_numbers, convert, tf_keras, write
 

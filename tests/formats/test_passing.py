@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import ml_dtypes
+import numpy as np
+import pytest
+
+from modelrecipe.errors import FileError
+from modelrecipe.formats import passing
+from modelrecipe.formats.extent import Extent
+from modelrecipe.formats.hdf5.tensors import ContiguousSource, open_hdf5, read_tree
+from modelrecipe.formats.passing import Hashing, Region, stream, verify
+from modelrecipe.weights import Elementwise, Tensor, digest_array, hasher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PIECE = 1 << 20
+TYPES = ["float16", "bfloat16", "float8_e4m3fn", "float32", "float64", "int8", "uint16", "int64", "bool"]
+SHAPES = [(), (1,), (7,), (3, 5, 11), (PIECE // 4 - 1,), (PIECE // 4,), (PIECE // 4 + 1,), (1031, 769)]
+
+
+def turned(values: np.ndarray) -> np.ndarray:
+    """An edit of one number at a time that every type can carry out."""
+    return ~values if values.dtype.kind in "iub" else values * np.asarray(0.3, values.dtype)
+
+
+def numbers(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    kind = getattr(ml_dtypes, dtype, dtype)
+    values = np.random.default_rng(len(shape)).integers(0, 100, shape)
+    return np.asarray(values).astype(kind) if dtype == "bool" or "int" in dtype else np.asarray(values / 7).astype(kind)
+
+
+def write(path: Path, datasets: dict[str, np.ndarray], **options: Any) -> Path:
+    """An HDF5 file of these arrays, as Keras 3 stores them: types that HDF5 lacks as bytes with their name."""
+    with h5py.File(path, "w") as handle:
+        for name, values in datasets.items():
+            if values.dtype.kind == "V" or values.dtype.name.startswith(("bfloat", "float8")):
+                dataset = handle.create_dataset(name, data=values.view(f"V{values.dtype.itemsize}"), **options)
+                dataset.attrs["dtype"] = values.dtype.name
+            else:
+                handle.create_dataset(name, data=values, **options)
+    return path
+
+
+def sources(extent: Extent) -> dict[str, ContiguousSource]:
+    with open_hdf5(extent) as handle:
+        found = {item.path: item.source for item in read_tree(handle, extent).below()}
+    return {path: source for path, source in found.items() if isinstance(source, ContiguousSource)}
+
+
+def tensor(source: ContiguousSource, *edits: Callable[[np.ndarray], np.ndarray]) -> Tensor:
+    return Tensor(name="w", slot="w", shape=source.shape, dtype=source.dtype, source=source, edits=edits)
+
+
+def region(source: ContiguousSource, *edits: Callable[[np.ndarray], np.ndarray]) -> Region:
+    return Region(offset=source.offset, source=source, tensor=tensor(source, *edits) if edits else None)
+
+
+def passed_through(extent: Extent, regions: list[Region]) -> tuple[bytes, list[passing.Passed]]:
+    target = io.BytesIO()
+    told = stream(extent, regions, target)
+    return target.getvalue(), told
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", TYPES)
+def test_an_edit_piece_by_piece_equals_that_of_the_whole(tmp_path: Path, dtype: str, shape: tuple[int, ...]):
+    values = numbers(dtype, shape)
+    extent = Extent.whole(write(tmp_path / "m.h5", {"a": values, "b": numbers("float32", (5,))}))
+    source = sources(extent)["a"]
+    by_piece, (one,) = passed_through(extent, [region(source, Elementwise(turned))])
+    whole, (other,) = passed_through(extent, [region(source, turned)])
+    assert by_piece == whole
+    assert by_piece[source.offset : source.offset + source.size] == turned(values).tobytes()
+    assert (one.before, one.after) == (other.before, other.after)
+    assert one.before == digest_array(values, dtype)
+    assert one.after == digest_array(turned(values), dtype)
+
+
+@pytest.mark.parametrize("edit", [Elementwise(turned), turned], ids=["piece by piece", "whole"])
+@pytest.mark.parametrize("stored", [">f4", ">f8", ">i2"])
+def test_the_byte_order_of_the_file_is_kept_and_not_hashed(tmp_path: Path, stored: str, edit: Any):
+    values = np.arange(PIECE // 4 + 3).astype(stored)
+    extent = Extent.whole(write(tmp_path / "m.h5", {"a": values}))
+    source = sources(extent)["a"]
+    content, (told,) = passed_through(extent, [region(source, edit)])
+    native = values.astype(values.dtype.newbyteorder("="))
+    assert content[source.offset : source.offset + source.size] == turned(native).astype(stored).tobytes()
+    assert (told.before, told.after) == (None, None)
+
+
+def test_several_edits_are_applied_in_order(tmp_path: Path):
+    values = np.arange(PIECE // 4 + 9, dtype="float32")
+    extent = Extent.whole(write(tmp_path / "m.h5", {"a": values}))
+    source = sources(extent)["a"]
+    edits = (Elementwise(lambda x: x + 1), Elementwise(lambda x: x * 3), Elementwise(lambda x: x.astype("float64")))
+    content, _ = passed_through(extent, [region(source, *edits)])
+    assert content[source.offset : source.offset + source.size] == ((values + 1) * 3).tobytes()
+
+
+def test_what_no_region_names_stays_byte_for_byte(tmp_path: Path):
+    datasets = {f"g{n}/w": numbers("float32", (n * 1000 + 1,)) for n in range(9)}
+    path = write(tmp_path / "m.h5", datasets)
+    extent = Extent.whole(path)
+    found = sources(extent)
+    content, told = passed_through(extent, [region(source) for source in found.values()])
+    assert content == path.read_bytes()
+    assert {item.after for item in told} == {digest_array(values) for values in datasets.values()}
+    assert all(item.before == item.after for item in told)
+    assert passed_through(extent, [])[0] == path.read_bytes()
+    chosen = found["g3/w"]
+    content, _ = passed_through(extent, [region(chosen, Elementwise(turned))])
+    assert content[: chosen.offset] == path.read_bytes()[: chosen.offset]
+    assert content[chosen.offset + chosen.size :] == path.read_bytes()[chosen.offset + chosen.size :]
+
+
+def test_a_tensor_may_come_from_another_file(tmp_path: Path):
+    extent = Extent.whole(write(tmp_path / "m.h5", {"a": np.zeros(10, "float32")}))
+    other = sources(Extent.whole(write(tmp_path / "o.h5", {"x": np.zeros(3), "a": np.arange(10, dtype=">f4")})))["a"]
+    source = sources(extent)["a"]
+    foreign = Region(offset=source.offset, source=source, tensor=tensor(other))
+    content, (told,) = passed_through(extent, [foreign])
+    assert content[source.offset : source.offset + source.size] == np.arange(10, dtype="float32").tobytes()
+    assert told.after == digest_array(np.arange(10, dtype="float32"))
+
+
+def test_numbers_around_the_tensors_may_come_from_a_copy(tmp_path: Path):
+    values = np.arange(PIECE, dtype="float32")
+    path = write(tmp_path / "m.h5", {"a": values})
+    extent = replace(Extent.whole(path), crc=zlib.crc32(path.read_bytes()))
+    source = sources(extent)["a"]
+    copy = tmp_path / "copy.h5"
+    head, tail = path.read_bytes()[: source.offset], path.read_bytes()[source.offset + source.size :]
+    copy.write_bytes(head + bytes(source.size) + tail + b"and more")
+    target = io.BytesIO()
+    stream(Extent.whole(copy), [region(source)], target, original=extent)
+    assert target.getvalue() == path.read_bytes() + b"and more"
+
+
+@pytest.mark.parametrize("place", ["head", "tensor", "end"])
+def test_a_wrong_checksum_is_refused(tmp_path: Path, place: str):
+    path = write(tmp_path / "m.h5", {"a": np.arange(PIECE, dtype="float32")})
+    content = bytearray(path.read_bytes())
+    crc = zlib.crc32(content)
+    source = sources(Extent.whole(path))["a"]
+    spot = {"head": source.offset - 1, "tensor": source.offset + PIECE, "end": len(content) - 1}[place]
+    content[spot] ^= 1
+    path.write_bytes(content)
+    extent = replace(Extent.whole(path), crc=crc)
+    for act in (lambda: passed_through(extent, [region(source)]), lambda: verify(extent)):
+        with pytest.raises(FileError) as refused:
+            act()
+        assert str(refused.value) == f"'{path}' is damaged: the checksum of its weights does not match"
+
+
+def test_a_right_checksum_is_verified(tmp_path: Path):
+    path = write(tmp_path / "m.h5", {"a": np.arange(PIECE, dtype="float32")})
+    verify(replace(Extent.whole(path), crc=zlib.crc32(path.read_bytes())))
+    verify(Extent.whole(path))
+
+
+class Meanwhile(io.BytesIO):
+    """Takes bytes, and does something else at the first of them."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self.act: Callable[[], object] | None = act
+
+    def write(self, content: Any, /) -> int:
+        if self.act is not None:
+            self.act()
+            self.act = None
+        return super().write(content)
+
+
+@pytest.mark.parametrize("edits", [(), (Elementwise(turned),)], ids=["copied", "edited"])
+@pytest.mark.parametrize("left", [0, 4096, 4 * PIECE + 4097])
+def test_a_source_that_is_cut_meanwhile_is_refused(tmp_path: Path, left: int, edits: Any):
+    path = write(tmp_path / "m.h5", {"a": np.arange(4 * PIECE, dtype="float32")})
+    extent = Extent.whole(path)
+    regions = [region(sources(extent)["a"], *edits)]
+    with pytest.raises(FileError) as refused:
+        stream(extent, regions, Meanwhile(lambda: os.truncate(path, left)))
+    assert str(refused.value) == f"'{path}' changed while it was read; run again"
+
+
+def test_a_source_that_is_written_meanwhile_is_refused(tmp_path: Path):
+    path = write(tmp_path / "m.h5", {"a": np.arange(PIECE, dtype="float32")})
+    extent = Extent.whole(path)
+    regions = [region(sources(extent)["a"])]
+    with pytest.raises(FileError) as refused:
+        stream(extent, regions, Meanwhile(lambda: os.utime(path, ns=(1, 1))))
+    assert str(refused.value) == f"'{path}' changed while it was read; run again"
+
+
+def test_a_copy_that_is_cut_meanwhile_is_refused(tmp_path: Path):
+    path = write(tmp_path / "m.h5", {"a": np.arange(10, dtype="float32")})
+    extent = Extent.whole(path)
+    (tmp_path / "copy.h5").write_bytes(path.read_bytes())
+    base = replace(Extent.whole(tmp_path / "copy.h5"), size=extent.size + 1)
+    with pytest.raises(FileError) as refused:
+        stream(base, [region(sources(extent)["a"])], io.BytesIO(), original=extent)
+    assert str(refused.value) == f"'{tmp_path / 'copy.h5'}' changed while it was read; run again"
+
+
+def test_tensors_that_share_bytes_are_refused(tmp_path: Path):
+    path = write(tmp_path / "m.h5", {"a": np.arange(100, dtype="float32")})
+    extent = Extent.whole(path)
+    one = sources(extent)["a"]
+    other = replace(one, offset=one.offset + 4, shape=(2,))
+    with pytest.raises(FileError) as refused:
+        passed_through(extent, [region(one), region(other)])
+    assert str(refused.value) == f"'{path}' is damaged: two of its tensors share bytes"
+
+
+def test_an_edit_cannot_write_into_what_is_still_to_be_hashed(tmp_path: Path):
+    extent = Extent.whole(write(tmp_path / "m.h5", {"a": np.arange(100, dtype="float32")}))
+
+    def in_place(values: np.ndarray) -> np.ndarray:
+        values *= 2
+        return values
+
+    with pytest.raises(ValueError, match="read-only"):
+        passed_through(extent, [region(sources(extent)["a"], Elementwise(in_place))])
+
+
+def test_what_refuses_to_be_written_ends_the_thread(tmp_path: Path):
+    extent = Extent.whole(write(tmp_path / "m.h5", {"a": np.arange(20 * PIECE, dtype="int8")}))
+
+    class Full(io.BytesIO):
+        def write(self, content: Any, /) -> int:
+            if self.tell() > 3 * PIECE:
+                raise OSError(28, "No space left on device")
+            return super().write(content)
+
+    before = threads()
+    with pytest.raises(OSError, match="No space"):
+        stream(extent, [region(sources(extent)["a"])], Full())
+    assert threads() == before
+
+
+def threads() -> int:
+    import threading
+
+    return threading.active_count()
+
+
+def test_pieces_are_hashed_in_the_order_in_which_they_are_put():
+    content = [os.urandom(size) for size in (0, 1, 1000, PIECE, 17) * 9]
+    state, other = hasher("int8", (3,)), hasher("int8", (3,))
+    with Hashing() as hashing:
+        for piece in content:
+            hashing.put(state, piece)
+            hashing.put(None, piece)
+    for piece in content:
+        other.update(piece)
+    assert state.hexdigest() == other.hexdigest()
+
+
+def test_memory_stays_small_however_large_the_tensor(tmp_path: Path):
+    import tracemalloc
+
+    extent = Extent.whole(write(tmp_path / "m.h5", {"a": np.ones(16 * PIECE, "float32")}))
+    chosen = region(sources(extent)["a"], Elementwise(turned))
+    with (tmp_path / "out").open("wb") as file:
+        tracemalloc.start()
+        try:
+            stream(extent, [chosen], file)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 28 * PIECE
