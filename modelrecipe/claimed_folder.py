@@ -10,7 +10,6 @@ import re
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 try:
@@ -20,6 +19,7 @@ except ImportError:  # not on Windows: there, nothing is known of other processe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _PREFIX = ".modelrecipe-"
 _LONGEST_END = 40

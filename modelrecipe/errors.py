@@ -169,6 +169,10 @@ class FileError(RecipeError):
     """A file cannot be read or written, or is not what its place asks for."""
 
 
+class MemoryLimitError(RecipeError):
+    """The run would need more memory than it may have."""
+
+
 class EditError(RecipeError):
     """A step cannot do what it says to this model."""
 

@@ -26,6 +26,7 @@ def plan_recipe(
     force: bool = False,
     exact: bool = False,
     allow_code: bool = False,
+    memory: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Say what a run would do.
@@ -36,6 +37,7 @@ def plan_recipe(
         force: as in a run.
         exact: start Keras where only it can tell a size or build an architecture; nothing is written all the same.
         allow_code: import the modules that the recipe names; only with `exact`.
+        memory: bytes that a run may use at its peak, as a plan estimates it; None for no limit.
         progress: told in words what takes time.
 
     Returns:
@@ -54,6 +56,7 @@ def plan_recipe(
         is_dry=True,
         exact=exact,
         executes_graphs=allow_code,
+        memory=memory,
         progress=progress or _silent,
     )
     with bench:

@@ -30,7 +30,9 @@ def run_recipe(
     force: bool = False,
     locked: bool = False,
     allow_code: bool = False,
+    memory: int | None = None,
     progress: Callable[[str], None] | None = None,
+    passing: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Carry out a recipe.
 
@@ -43,7 +45,9 @@ def run_recipe(
         force: replace outputs that exist.
         locked: refuse the run when anything differs from the lock beside the output.
         allow_code: import the Python modules that the recipe names.
+        memory: bytes that the run may use at its peak, as a plan estimates it; None for no limit.
         progress: told in words what takes time.
+        passing: told again and again how far a long write is; for a display that replaces what it showed.
 
     Raises:
         RecipeError: a step, a check, the proof or the lock refuses; no output of this step or a later one exists.
@@ -52,7 +56,7 @@ def run_recipe(
     require_permission(recipe, allow_code=allow_code)
     versions = lock.versions()
     options: dict[str, Any] = {"seed": recipe.seed, "out": Path(out) if out is not None else None, "force": force}
-    options["executes_graphs"] = allow_code
+    options |= {"executes_graphs": allow_code, "memory": memory, "passing": passing}
     told = progress or (lambda text: None)
     opened, expected = _try(recipe, options, told, allow_code=allow_code, versions=versions if locked else None)
     bench = WorkBench(folder=recipe.folder, **options, progress=told, opened=opened, expected=expected)

@@ -143,8 +143,7 @@ def with_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[modelr
     """Enter a step into the tuple of built-in ones for the time of a test."""
 
     def forget() -> None:
-        registry.steps.cache_clear()
-        for cached in vars(schema).values():
+        for cached in (*vars(registry).values(), *vars(schema).values()):
             if hasattr(cached, "cache_clear"):
                 cached.cache_clear()
 

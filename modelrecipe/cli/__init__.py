@@ -26,6 +26,7 @@ from modelrecipe.errors import FileError, Problems, RecipeError, UsageError
 
 if TYPE_CHECKING:
     from modelrecipe.recipe import Recipe
+    from modelrecipe.selector import Selector
 
 _HAS_CHANGES = 10
 _SHELLS = ("bash", "zsh", "fish")
@@ -75,13 +76,13 @@ def run(recipe: Path, *, screen: Screen, verbose: bool, locked: bool, **options:
     from modelrecipe.report import render
     from modelrecipe.run import run_recipe
 
-    out, force, allow_code = options.pop("out"), options.pop("force"), options.pop("allow_code")
+    common = {name: options.pop(name) for name in ("out", "force", "allow_code", "memory")}
     loaded = _load(recipe, **options)
     tell_unsaved(screen, loaded)
-    targets = Targets(loaded, out)
+    targets = Targets(loaded, common["out"])
     try:
         with screen.progress() as progress:
-            outcome = run_recipe(loaded, out=out, force=force, locked=locked, allow_code=allow_code, progress=progress)
+            outcome = run_recipe(loaded, locked=locked, progress=progress.say, passing=progress.replace, **common)
     except KeyboardInterrupt as interrupt:
         written = targets.written()
         said = f"before that, {written} was written" if written else "nothing was written"
@@ -112,11 +113,11 @@ def plan(recipe: Path, *, screen: Screen, verbose: bool, exact: bool, detailed_e
     from modelrecipe.plan import plan_recipe
     from modelrecipe.report import render
 
-    out, force, allow_code = options.pop("out"), options.pop("force"), options.pop("allow_code")
+    common = {name: options.pop(name) for name in ("out", "force", "allow_code", "memory")}
     loaded = _load(recipe, **options)
     tell_unsaved(screen, loaded)
     with (screen if exact else Screen(is_quiet=True)).progress() as progress:
-        outcome = plan_recipe(loaded, out=out, force=force, exact=exact, allow_code=allow_code, progress=progress)
+        outcome = plan_recipe(loaded, exact=exact, progress=progress.say, **common)
     if screen.is_json:
         screen.json(outcome.as_dict())
     else:
@@ -167,7 +168,7 @@ def validate(recipes: tuple[Path, ...], *, screen: Screen, **options: Any) -> No
 @json_option
 @with_screen
 def inspect(model: Path, *, screen: Screen, layers: str | None) -> None:
-    """List the layers of a model file.
+    """Say what is in a model file, or in half of one.
 
     Reads headers alone, so that large models are quick too.
     """

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import click
 
+from modelrecipe.cli.memory_option import Amount
 from modelrecipe.cli.screen import Screen
 from modelrecipe.errors import FileError, RecipeError, UsageError, shortened
 
@@ -175,6 +176,7 @@ def recipe_options(function: F) -> F:
     for option in (
         click.option("-v", "--verbose", is_flag=True, help="List every changed layer, also where many change alike."),
         click.option("--allow-code", is_flag=True, help="Import the Python modules that the recipe names."),
+        click.option("--memory", metavar="SIZE", type=Amount(), help="Refuse when more is needed, as 2GB."),
         click.option("--force", is_flag=True, help="Replace outputs that exist."),
         click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Put outputs there instead."),
     ):

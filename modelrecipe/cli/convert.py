@@ -32,7 +32,7 @@ def convert(source: Path, target: Path, *, screen: Screen, force: bool) -> None:
 
     recipe, text = conversion_recipe(source, target)
     with screen.progress() as progress:
-        outcome = run_recipe(recipe, force=force, progress=progress)
+        outcome = run_recipe(recipe, force=force, progress=progress.say, passing=progress.replace)
     if screen.is_json:
         screen.json({"text": text, **outcome.as_dict()})
         return

@@ -19,6 +19,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Who is told of work that takes time; None where nobody wants to know.
+
+    Args:
+        say: told in words what is done now.
+        replace: shows a text in place of the last one, however often.
+    """
+
+    say: Callable[[str], None] | None = None
+    replace: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Screen:
     """One call of the program as its user wants to see it.
 
@@ -80,18 +93,22 @@ class Screen:
         _write(f"{head}\n{excerpt}".rstrip() + "\n", is_error=True, color=color)
 
     @contextmanager
-    def progress(self) -> Iterator[Callable[[str], None] | None]:
-        """Give a function that is told what takes time: a spinner on a terminal, else a line for each."""
+    def progress(self) -> Iterator[Progress]:
+        """Give what is told of work that takes time: a spinner on a terminal, else a line for each."""
         if self.is_quiet:
-            yield None
+            yield Progress()
         elif sys.stderr is None or not sys.stderr.isatty() or self.is_plain:
-            yield self.say
+            yield Progress(say=self.say)
         else:
             from rich.console import Console
             from rich.markup import escape
 
             with Console(stderr=True).status("") as status:
-                yield lambda text: status.update(escape(_safe(text)))
+
+                def show(text: str) -> None:
+                    status.update(escape(_safe(text)))
+
+                yield Progress(say=show, replace=show)
 
 
 def error_data(error: RecipeError) -> dict[str, Any]:

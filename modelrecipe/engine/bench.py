@@ -19,13 +19,15 @@ from modelrecipe.edit.fit import refuse_misfits
 from modelrecipe.edit.substitution import substitute
 from modelrecipe.engine.claim import refuse_place
 from modelrecipe.engine.digest import TensorDigests
+from modelrecipe.engine.memory import memory_problem, tensor_size
 from modelrecipe.engine.old_format import refuse_old_format
 from modelrecipe.engine.output import Written, format_of, planned, shown_path
 from modelrecipe.engine.reading import input_name, read_document, refuse_unbuilt, remarks
 from modelrecipe.engine.record import Record
 from modelrecipe.engine.training_config import optimizer_note, with_training_config
+from modelrecipe.engine.watching import watched
 from modelrecipe.engine.writing import Demands, write_proved
-from modelrecipe.errors import FileError, LanguageError, RecipeError
+from modelrecipe.errors import FileError, LanguageError, MemoryLimitError, RecipeError
 from modelrecipe.obstacles import obstacles
 from modelrecipe.outcome import Output
 from modelrecipe.selector import Selector, select
@@ -60,6 +62,8 @@ class WorkBench:
         exact: a plan that may start Keras.
         given: a model that stands in for what the recipe loads.
         progress: told in words what takes time.
+        passing: told again and again how far a long write is; for a display that replaces what it showed.
+        memory: bytes that a run may use at its peak; a plan that says more is refused.
         is_safe: whether Python code in a configuration is refused.
         executes_graphs: whether a SavedModel that the recipe takes in as one opaque layer may be built.
         opened: files that were read already, with repairs or without; a run takes over those of its trial.
@@ -76,6 +80,8 @@ class WorkBench:
     exact: bool = False
     given: Checkpoint | None = None
     progress: Callable[[str], None] = lambda text: None
+    passing: Callable[[str], None] | None = None
+    memory: int | None = None
     is_safe: bool = True
     executes_graphs: bool = False
     opened: dict[tuple[Path, bool], Checkpoint] = field(default_factory=dict)
@@ -92,6 +98,7 @@ class WorkBench:
     written: list[Written] = field(default_factory=list)
     digests: TensorDigests = field(default_factory=TensorDigests)
     problems: list[RecipeError] = field(default_factory=list)
+    largest_read: int = 0
     _stack: ExitStack = field(default_factory=ExitStack)
     _workshop: Workshop | None = None
 
@@ -220,6 +227,7 @@ class WorkBench:
 
     def numbers(self, tensor: Tensor) -> NDArray[np.generic] | None:
         """See `Bench.numbers`."""
+        self.largest_read = max(self.largest_read, tensor_size(tensor) or 0)
         return None if self.is_dry or tensor.source is None else tensor.read()
 
     def compare(self, checkpoint: Checkpoint, path: str, batch: int) -> float | None:
@@ -247,7 +255,9 @@ class WorkBench:
             self.problems += () if self.imports else obstacles(checkpoint, executes_graphs=self.executes_graphs)
         output, name = Output(path=str(path), file=shown_path(target), format=kind, how=how), self.name_of(path)
         if self.is_dry:
-            self.written.append(Written(output=planned(output, measured, target), target=target, name=name))
+            output = planned(output, measured, target, self.largest_read)
+            self._refuse_memory(output)
+            self.written.append(Written(output=output, target=target, name=name))
             return measured
         self.progress(f"writing {path}")
         demands = Demands(
@@ -263,12 +273,21 @@ class WorkBench:
 
     def _put(self, checkpoint: Checkpoint, output: Output, temporary: Path) -> Sequence[Passed]:
         passed: Sequence[Passed] = ()
-        if output.how == "streamed":
-            passed = formats.rewrite(checkpoint, temporary, output.format)
-        else:
-            self._note_any(self.workshop.save(checkpoint, temporary, output.format))
+        expected = planned(output, checkpoint, temporary).size if self.passing is not None else None
+        with watched(temporary, f"writing {output.path}", expected, self.passing):
+            if output.how == "streamed":
+                passed = formats.rewrite(checkpoint, temporary, output.format)
+            else:
+                passed, note = self.workshop.save(checkpoint, temporary, output.format)
+                self._note_any(note)
         self.progress("comparing what was written with the source")
         return passed
+
+    def _refuse_memory(self, output: Output) -> None:
+        """Note the first output that needs too much memory; one is enough to see by."""
+        problem = memory_problem(output, self.memory)
+        if problem is not None and not any(isinstance(item, MemoryLimitError) for item in self.problems):
+            self.problems.append(problem)
 
     def _note_any(self, text: str | None) -> None:
         if text is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelrecipe.engine.memory import estimated_memory, tensor_size
 from modelrecipe.errors import LanguageError
 from modelrecipe.recipe.variables import relative_path
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from modelrecipe.engine.digest import ContentDigest
     from modelrecipe.outcome import Output
 
-# Measured on Keras 3.15 and TensorFlow 2.21: a process that has read a model, and one that has imported Keras too.
-_LIGHT = 60 * 10**6
-_TENSORFLOW = 600 * 10**6
 # What Keras' containers take beside the numbers: groups of HDF5, and the configuration as JSON.
 _PER_FILE, _PER_LAYER, _PER_TENSOR = 2000, 3500, 400
 _ENDINGS = {".weights.h5": "weights_h5", ".keras": "keras", ".h5": "h5", ".hdf5": "h5"}
@@ -60,28 +58,25 @@ def shown_path(target: Path) -> str:
     return min(str(target.resolve()), relative_path(target, Path()), key=len)
 
 
-def planned(output: Output, checkpoint: Checkpoint, target: Path) -> Output:
+def planned(output: Output, checkpoint: Checkpoint, target: Path, largest_read: int = 0) -> Output:
     """An output with what a plan can say of it: about how large it will be, and what the run will need.
 
-    A streamed file is about as large as the one that it comes from. A build holds TensorFlow, the live weights and the
-    HDF5 file that Keras makes in memory; streaming holds one tensor.
+    A streamed file is about as large as the one that it comes from.
+
+    Args:
+        output: what is known already.
+        checkpoint: what is written.
+        target: where it goes.
+        largest_read: bytes of the largest tensor that a step reads as a whole.
     """
-    sizes = [
-        None if tensor.size is None else tensor.size * _width(tensor.dtype)
-        for key in checkpoint.weights
-        for tensor in checkpoint.weights.of(key)
-    ]
+    sizes = [tensor_size(tensor) for key in checkpoint.weights for tensor in checkpoint.weights.of(key)]
     known = [size for size in sizes if size is not None]
-    total = None if len(known) < len(sizes) else sum(known)
     if output.how == "streamed" and checkpoint.origin is not None:
-        size, memory = checkpoint.origin.path.stat().st_size, _LIGHT + max(known, default=0)
+        size: int | None = checkpoint.origin.path.stat().st_size
+    elif len(known) < len(sizes):
+        size = None
     else:
         layers = sum(1 for _ in checkpoint.layers())
-        size = None if total is None else total + _PER_FILE + _PER_LAYER * layers + _PER_TENSOR * len(sizes)
-        memory = None if total is None else _TENSORFLOW + 3 * total
+        size = sum(known) + _PER_FILE + _PER_LAYER * layers + _PER_TENSOR * len(sizes)
+    memory = estimated_memory(output, checkpoint, largest_read)
     return replace(output, size=size, memory=memory and round(memory, -7), exists=target.exists())
-
-
-def _width(dtype: str | None) -> int:
-    digits = "".join(character for character in (dtype or "float32") if character.isdigit())
-    return max(1, int(digits or 8) // 8)

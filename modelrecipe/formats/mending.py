@@ -10,6 +10,7 @@ from modelrecipe.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.formats.hdf5.recorded_names import Recorded
     from modelrecipe.formats.hdf5.tensors import Group

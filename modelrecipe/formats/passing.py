@@ -122,10 +122,10 @@ def _fill(base: Extent, around: IO[bytes], start: int, end: int, target: Sink, r
     """What stands between two tensors; where it comes from another file, the checked one passes by unseen."""
     own = min(end, reader.extent.size)
     if base is reader.extent:
-        for piece in reader.take(end - start):
+        for piece in reader.take_in_turn(end - start):
             target.write(piece)
         return
-    for _ in reader.take(max(0, own - start)):
+    for _ in reader.take_in_turn(max(0, own - start)):
         pass
     around.seek(base.start + start)
     while start < end:
@@ -195,15 +195,23 @@ class _Reader:
     _buffers: Iterator[memoryview] = field(
         default_factory=lambda: itertools.cycle([memoryview(bytearray(_PIECE)) for _ in range(_BUFFERS)])
     )
+    _between: memoryview = field(default_factory=lambda: memoryview(bytearray(_PIECE)))
 
     def __post_init__(self) -> None:
         self.file.seek(self.extent.start)
 
     def take(self, count: int) -> Iterator[memoryview]:
         """The next bytes in pieces. A piece is good until as many others as may wait were taken after it."""
+        return self._read(count, self._buffers)
+
+    def take_in_turn(self, count: int) -> Iterator[memoryview]:
+        """The same for bytes that nobody hashes: a piece is good until the next, and none of the others is touched."""
+        return self._read(count, itertools.repeat(self._between))
+
+    def _read(self, count: int, buffers: Iterator[memoryview]) -> Iterator[memoryview]:
         end = self.position + count
         while self.position < end:
-            buffer = next(self._buffers)[: min(_PIECE, end - self.position)]
+            buffer = next(buffers)[: min(_PIECE, end - self.position)]
             if self.file.readinto(buffer) < len(buffer):
                 raise changed(self.extent)
             if self.extent.crc is not None:
@@ -213,7 +221,7 @@ class _Reader:
 
     def finish(self) -> None:
         """Compare the checksum of all that was read."""
-        for _ in self.take(self.extent.size - self.position):
+        for _ in self.take_in_turn(self.extent.size - self.position):
             pass
         if self.extent.crc is not None and self.crc != self.extent.crc:
             raise FileError(f"'{self.extent.file}' is damaged: the checksum of its weights does not match")

@@ -82,17 +82,17 @@ def map_layers(data: Json, function: Callable[[Json], Json], path: str = "") -> 
     mended = function(data)
     changed = [path] if mended is not data else []
     config = mended.get("config")
-    inner, below = _map_inside(config, function, path)
+    inner, below = map_inside(config, function, path)
     if inner is not config:
         mended = {**mended, "config": inner}
     return mended, [*changed, *below]
 
 
-def _map_inside(value: Any, function: Callable[[Json], Json], path: str) -> tuple[Any, list[str]]:
-    """The same for what a configuration holds; gives back `value` itself where nothing changed."""
+def map_inside(value: Any, function: Callable[[Json], Json], path: str) -> tuple[Any, list[str]]:
+    """The same for the layers in a configuration; gives back `value` itself where nothing changed."""
     if isinstance(value, list):
         items = [
-            map_layers(item, function, _below(path, item)) if is_layer(item) else _map_inside(item, function, path)
+            map_layers(item, function, _below(path, item)) if is_layer(item) else map_inside(item, function, path)
             for item in value
         ]
         if all(new is old for (new, _), old in zip(items, value, strict=True)):
@@ -108,7 +108,7 @@ def _map_inside(value: Any, function: Callable[[Json], Json], path: str) -> tupl
             continue
         is_inner = is_layer(item)
         found[key], places = (
-            map_layers(item, function, _below(path, item)) if is_inner else _map_inside(item, function, path)
+            map_layers(item, function, _below(path, item)) if is_inner else map_inside(item, function, path)
         )
         changed += places
     return (found, changed) if any(found[key] is not value[key] for key in value) else (value, [])

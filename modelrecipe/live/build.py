@@ -6,6 +6,7 @@ both are done: an error names the layer, what feeds it and the shapes, and the s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,13 +18,17 @@ from modelrecipe.formats.tensorflow import TFSM_CLASS
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
 from modelrecipe.keras_config import iter_configs
 from modelrecipe.live.construct import foreign_code, make, reason
-from modelrecipe.live.private import inner_layers, sharing_scope
+from modelrecipe.live.placing import places
+from modelrecipe.live.private import begin, can_defer, deferring, initialise, inner_layers, is_empty, sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.live.state import fill
 from modelrecipe.old_calls import plain_ends
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.live.lending import Loans
     from modelrecipe.propagate import TensorKey
     from modelrecipe.weights import Tensor
 
@@ -47,28 +52,50 @@ class Built:
     fresh: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
 
 
-def build(model: Layer, *, seed: int, is_safe: bool = True, executes_graphs: bool = False) -> Built:
-    """Build the model that a graph describes, with newly initialised weights.
+def build(
+    model: Layer,
+    *,
+    seed: int,
+    is_safe: bool = True,
+    executes_graphs: bool = False,
+    filled: Collection[str] = (),
+) -> Built:
+    """Build the model that a graph describes.
 
     Args:
         model: a model whose graph is known.
         seed: of the weights of new layers; each layer's numbers depend on it and on the layer's key alone.
         is_safe: refuse Python code in configurations; only a model that the caller built may do without.
         executes_graphs: make layers that execute the graph of a SavedModel.
+        filled: keys of layers that are given all their numbers afterwards: their variables may wait for them without
+            any. All others are initialised.
 
     Raises:
         BuildError: a layer cannot be made or does not accept what it is called with.
     """
-    built = Built()
+    if filled and can_defer():
+        # A layer that makes variables of given numbers cannot wait for others, and says so when it is built.
+        with contextlib.suppress(BuildError):
+            return _build(model, Built(), seed, is_safe, executes_graphs, frozenset(filled))
+    return _build(model, Built(), seed, is_safe, executes_graphs, frozenset())
+
+
+def _build(
+    model: Layer, built: Built, seed: int, is_safe: bool, executes_graphs: bool, waiting: frozenset[str]
+) -> Built:
+    builder = _Builder(built=built, seed=seed, is_safe=is_safe, executes_graphs=executes_graphs, waiting=waiting)
     with sharing_scope():
-        built.model = _Builder(built=built, seed=seed, is_safe=is_safe, executes_graphs=executes_graphs).model(
-            model, ""
-        )
+        built.model = builder.model(model, "")
     return built
 
 
-def fill_all(built: Built, checkpoint: Checkpoint) -> None:
+def fill_all(built: Built, checkpoint: Checkpoint, loans: Loans | None = None) -> None:
     """Give every live layer the numbers that the checkpoint has for it.
+
+    Args:
+        built: the live model.
+        checkpoint: its document.
+        loans: takes what the variables need not hold themselves; None where they shall hold everything.
 
     Raises:
         BuildError: the file has no numbers for a layer that needs some, or they do not fit.
@@ -76,13 +103,28 @@ def fill_all(built: Built, checkpoint: Checkpoint) -> None:
     filled: set[int] = set()
     for key, path in built.paths.items():
         if checkpoint.weights.of(key) or key.startswith("+"):
-            fill(built.layers[key], checkpoint.weights.of(key), path)
+            _fill(built.layers[key], checkpoint.weights.of(key), path, loans)
             filled |= {id(variable) for variable in getattr(built.layers[key], "weights", ())}
     for key, path in built.paths.items():
         # A layer inside a wrapper may be shared with the graph, where its weights were filled.
         empty = [variable for variable in getattr(built.layers[key], "weights", ()) if id(variable) not in filled]
         if empty:
             raise BuildError(f"the file holds no weights for '{path}', which has {len(empty)}", layer=key)
+    initialise(variable for variable in built.model.variables if loans is None or variable not in loans)
+
+
+def _fill(layer: Any, tensors: Sequence[Tensor], path: str, loans: Loans | None) -> None:
+    placed = places(layer, tensors) if tensors else None
+    if placed is None:
+        fill(layer, tensors, path)
+        return
+    for variable, tensor in placed:
+        if loans is not None:
+            loans.add(variable, tensor)
+        elif is_empty(variable):
+            begin(variable, tensor.read())
+        else:
+            variable.assign(tensor.read())
 
 
 def set_live_flags(built: Built, model: Layer) -> None:
@@ -119,6 +161,7 @@ class _Builder:
     seed: int
     is_safe: bool
     executes_graphs: bool
+    waiting: frozenset[str] = frozenset()
 
     def leaf(self, layer: Layer, path: str) -> Any:
         is_trusted = self.executes_graphs and layer.class_name == TFSM_CLASS
@@ -158,7 +201,7 @@ class _Builder:
     def _sequential(self, layer: Layer, graph: Graph, made: Mapping[str, Any], path: str) -> Any:
         keras = import_keras()
         ordered = [made[item.name] for item in graph.layers if item.name in made]
-        with foreign_code(lambda error: self._broken_chain(graph, made, path, error)):
+        with foreign_code(lambda error: self._broken_chain(graph, made, path, error)), self._deferring(graph.layers):
             model = keras.Sequential(ordered, name=layer.name)
             shape = layer.config.get("build_input_shape")
             if graph.implicit_input and shape:
@@ -204,6 +247,18 @@ class _Builder:
         self.built.layers[layer.key] = live
         return live
 
+    def _deferring(self, layers: Iterable[Layer]) -> contextlib.AbstractContextManager[None]:
+        """Around what builds layers: variables wait for their numbers where all of these come from a file.
+
+        Custom classes do not wait: they may compute with their variables while they are built.
+        """
+        leaves = [leaf for layer in layers for leaf in leaves_of(layer) if leaf.key in self.built.layers]
+        live = [self.built.layers[leaf.key] for leaf in leaves if not leaf.is_input and not leaf.is_operation]
+        can_wait = self.waiting.issuperset(leaf.key for leaf in leaves) and all(
+            type(part).__module__.startswith("keras.") for layer in live for part in (layer, *inner_layers(layer))
+        )
+        return deferring() if can_wait and self.waiting else contextlib.nullcontext()
+
     def _seed_of(self, layer: Layer) -> int:
         return int.from_bytes(hashlib.sha256(f"{self.seed}:{layer.key}".encode()).digest()[:4], "big")
 
@@ -232,7 +287,8 @@ class _Builder:
         keras = import_keras()
         call = masks.without(item.calls[number])
         fed = [(ref.layer, tuple(tensors[ref.key].shape)) for ref in call.refs() if ref.key in tensors]
-        with foreign_code(lambda error: _not_accepted(item, fed, error)), seeded(self._seed_of(item)):
+        refusal = foreign_code(lambda error: _not_accepted(item, fed, error))
+        with refusal, seeded(self._seed_of(item)), self._deferring([item]):
             args = [_revived(argument, tensors, item.name) for argument in call.args]
             kwargs = {key: _revived(value, tensors, item.name) for key, value in call.kwargs.items()}
             result = live(*args, **kwargs)
@@ -240,6 +296,11 @@ class _Builder:
         tensors.update({(item.name, number, index): tensor for index, tensor in enumerate(given)})
         supports = bool(getattr(live, "supports_masking", False))
         masks.made(item, number, call, outputs=len(given), supports_masking=supports)
+
+
+def leaves_of(layer: Layer) -> list[Layer]:
+    """The layer itself, or those at any depth inside a model."""
+    return [layer] if layer.graph is None else [item.layer for item in walk(layer) if item.layer.graph is None]
 
 
 def _is_ready(call: Call, done: Mapping[str, int], tensors: Mapping[TensorKey, Any]) -> bool:

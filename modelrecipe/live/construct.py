@@ -13,6 +13,7 @@ from modelrecipe.errors import BuildError, RecipeError
 from modelrecipe.keras_config import iter_configs
 from modelrecipe.live.legacy import modernised
 from modelrecipe.live.session import import_keras
+from modelrecipe.registered_names import with_full_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -88,13 +89,14 @@ def serialised(layer: Layer) -> dict[str, Any]:
     if "name" in config or layer.module is None:
         config["name"] = layer.name
     shared = {"shared_object_id": layer.extra["shared_object_id"]} if "shared_object_id" in layer.extra else {}
-    return {
+    data = {
         "module": layer.module or "keras.layers",
         "class_name": layer.class_name,
         "config": config,
         "registered_name": layer.registered_name,
         **shared,
     }
+    return with_full_names(data)
 
 
 def _completed(data: dict[str, Any], error: KeyError) -> dict[str, Any]:

@@ -7,10 +7,14 @@ import contextlib
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from modelrecipe.live.session import import_keras
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
 
 
 def sharing_scope() -> contextlib.AbstractContextManager[object]:
@@ -57,3 +61,92 @@ def fresh_names() -> Iterator[None]:
         yield
     finally:
         state.set_global_attribute("object_name_uids", counted)
+
+
+_WAITING = "uninitialized_variables"
+"""Where Keras lists the variables that get their numbers at the end of the next scope."""
+
+
+@contextlib.contextmanager
+def deferring() -> Iterator[None]:
+    """While it is open, variables are made without numbers: most of the time of a build goes into those.
+
+    Each is given them by `begin` or `initialise`. Ask `can_defer` before.
+    """
+    state = importlib.import_module("keras.src.backend.common.global_state")
+    waiting = state.get_global_attribute(_WAITING)
+    state.set_global_attribute(_WAITING, [])
+    try:
+        with import_keras().StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        state.set_global_attribute(_WAITING, waiting or [])
+
+
+def can_defer() -> bool:
+    """Whether this Keras makes variables without numbers, and takes them later; else all are initialised at once."""
+    keras = import_keras()
+    try:
+        with deferring():
+            one, other = (keras.Variable("ones", shape=(2,), dtype="float32", name="probe") for _ in range(2))
+        if not (is_empty(one) and is_empty(other)):
+            return False
+        begin(one, np.full(2, 3, np.float32))
+        initialise([other])
+        one.assign(one + other)
+        return not is_empty(one) and one.numpy().tolist() == [4, 4]
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return False
+
+
+def is_empty(variable: Any) -> bool:
+    """Whether a variable has no numbers yet."""
+    return getattr(variable, "_value", variable) is None
+
+
+def begin(variable: Any, values: NDArray[np.generic]) -> None:
+    """Give a variable its first numbers.
+
+    TensorFlow's own variable is made now and for good: what may train later, however it is frozen now, has to be one
+    that the tape of gradients watches.
+    """
+    keras = import_keras()
+    is_frozen, variable._trainable = not variable._trainable, "float" in variable._dtype
+    try:
+        variable._initialize(keras.ops.convert_to_tensor(values, dtype=variable._dtype))
+    finally:
+        variable._trainable = not is_frozen
+    variable._initializer = None
+
+
+def initialise(variables: Iterable[Any]) -> None:
+    """Give those variables that have no numbers yet the ones that their initializers draw."""
+    for variable in variables:
+        if is_empty(variable):
+            begin(variable, variable._initializer(variable._shape, dtype=variable._dtype))
+
+
+_KINDS = ("Functional", "Layer", "Loss", "Metric", "Operation", "Optimizer", "Sequential")
+
+
+@contextlib.contextmanager
+def quick_saving() -> Iterator[None]:
+    """While it is open, Keras knows at once which attributes of a layer are no part of its state.
+
+    Keras 3.15 notes them under another name than it looks them up (`get_attr_skipset`), so it makes a new layer for
+    each layer that it saves. Without it (another Keras), saving takes longer.
+    """
+    known: dict[str, Any] = {}
+    state: Any = None
+    with contextlib.suppress(ImportError, AttributeError, TypeError, ValueError):
+        state = importlib.import_module("keras.src.backend.common.global_state")
+        skipped = importlib.import_module("keras.src.saving.saving_lib").get_attr_skipset
+        known = {f"saving_attr_skiplist_{kind}": skipped(kind) for kind in _KINDS}
+    before = {name: state.get_global_attribute(name) for name in known}
+    for name, attributes in known.items():
+        state.set_global_attribute(name, attributes)
+    try:
+        yield
+    finally:
+        for name, attributes in before.items():
+            state.set_global_attribute(name, attributes)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
-import shutil
 import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
+from modelrecipe.formats.keras_zip.packing import pack
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.old_optimizers import modern_optimizer
 from modelrecipe.live.session import import_keras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from modelrecipe.formats.passing import Passed
 
 # Keras tells by the ending of the name what to write.
 _ENDINGS = {"keras": ".keras", "h5": ".h5", "weights_h5": ".weights.h5"}
@@ -39,10 +42,10 @@ def save_live(model: Any, path: Path, format: str) -> str | None:
     ending = _ENDINGS[format]
     if path.name.endswith(ending):
         return _write(model, path, format)
-    with tempfile.TemporaryDirectory(prefix="modelrecipe-") as folder:
+    with tempfile.TemporaryDirectory(prefix=".modelrecipe-", dir=path.parent) as folder:
         file = Path(folder) / f"model{ending}"
         note = _write(model, file, format)
-        shutil.copyfile(file, path)
+        file.replace(path)
     return note
 
 
@@ -54,6 +57,35 @@ def _write(model: Any, path: Path, format: str) -> str | None:
         else:
             model.save(path)
         return _read_back(model, path) if format == "h5" else None
+
+
+def save_passing(model: Any, path: Path, format: str) -> list[Passed]:
+    """Write a live model without a copy of the file in memory.
+
+    Args:
+        model: a Keras model; its variables may be shown numbers that they do not hold.
+        path: where to, whatever its ending.
+        format: `keras` or `weights_h5`.
+
+    Returns:
+        The tensors that passed by, as far as that is known.
+
+    Raises:
+        FileError: Keras cannot write the model in this format.
+    """
+    if format != "keras" or not _writes_folders():
+        save_live(model, path, format)
+        return []
+    with tempfile.TemporaryDirectory(prefix=".modelrecipe-", dir=path.parent) as name:
+        folder = Path(name) / "model"
+        with foreign_code(lambda error: _cannot_write(path, format, error), passing=OSError), _quiet():
+            model.save(folder, zipped=False)
+        return pack(folder, path)
+
+
+def _writes_folders() -> bool:
+    """Whether this Keras can leave the zip to others; older ones cannot."""
+    return "zipped" in inspect.signature(import_keras().saving.save_model).parameters
 
 
 def _cannot_write(path: Path, format: str, error: Exception) -> FileError:

@@ -1,7 +1,8 @@
 """Numbers in and out of live layers, by the saving protocol that Keras documents.
 
 Simple layers go through `save_own_variables` and `load_own_variables`; layers with layers inside go through a weights
-file, in which a holder model gives each of them a group of its own. No private API is used.
+file, in which a holder model gives each of them a group of its own. Variables that wait for their numbers get initial
+ones before; beyond that no private API is used.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from modelrecipe import catalog
 from modelrecipe.errors import BuildError
 from modelrecipe.formats.variable_names import may_train
 from modelrecipe.live.construct import foreign_code, reason
+from modelrecipe.live.private import initialise
 from modelrecipe.live.session import import_keras
 from modelrecipe.weights import Tensor
 
@@ -40,6 +42,7 @@ def fill(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
     Raises:
         BuildError: number or shape of the weights is not what the layer has, or its class does not take them.
     """
+    initialise(layer.variables if hasattr(layer, "variables") else ())
     if not tensors:
         return
     with foreign_code(

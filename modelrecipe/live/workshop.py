@@ -18,9 +18,11 @@ from modelrecipe.graph import walk
 from modelrecipe.live import build, outputs, save, state
 from modelrecipe.live.assets import give_assets
 from modelrecipe.live.construct import foreign_code, reason
-from modelrecipe.live.private import fresh_names
+from modelrecipe.live.lending import Loans, lent
+from modelrecipe.live.private import fresh_names, quick_saving
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.propagate import annotate
+from modelrecipe.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
     from modelrecipe.applications import Application
     from modelrecipe.checkpoint import Checkpoint
-    from modelrecipe.weights import Tensor, Weights
+    from modelrecipe.formats.passing import Passed
+    from modelrecipe.weights import Tensor
 
 
 @dataclass
@@ -81,7 +84,7 @@ class Workshop:
     def capture(self, model: Any) -> Checkpoint:
         """A live model as a document; the model itself is not touched."""
         file = self._scratch_file("captured", ".keras")
-        save.save_live(model, file, "keras")
+        save.save_passing(model, file, "keras")
         try:
             return formats.read_checkpoint(file, "keras")
         except FileError as error:
@@ -105,17 +108,17 @@ class Workshop:
 
     def live(self, checkpoint: Checkpoint) -> Any:
         """A live model with the document's numbers and flags; later calls may change it again."""
-        if checkpoint.is_opaque or not self._can_build(checkpoint):
+        return self._filled(checkpoint, None)
+
+    def _filled(self, checkpoint: Checkpoint, loans: Loans | None) -> Any:
+        if checkpoint.is_opaque:
             return self._load(checkpoint)
         built = self._build(checkpoint)
         self.progress("filling in the weights")
-        build.fill_all(built, replace(checkpoint, weights=_with_fresh(built, checkpoint)))
+        build.fill_all(built, replace(checkpoint, weights=_with_fresh(built, checkpoint)), loans)
         give_assets(built, checkpoint, self._scratch_file("assets", ""))
         build.set_live_flags(built, checkpoint.model)
         return built.model
-
-    def _can_build(self, checkpoint: Checkpoint) -> bool:
-        return checkpoint.model.graph is not None
 
     def _load(self, checkpoint: Checkpoint) -> Any:
         """An opaque model: only Keras' own loader can make it."""
@@ -142,8 +145,14 @@ class Workshop:
             # Keras remarks on how inputs are passed, which is as the model's author wrote it.
             warnings.simplefilter("ignore", UserWarning)
             trusts = self.executes_graphs and checkpoint.origin is not None and checkpoint.origin.format == TFSM
-            built = build.build(checkpoint.model, seed=self.seed, is_safe=self.is_safe, executes_graphs=trusts)
-        layers = {item.layer.key: item.layer for item in walk(checkpoint.model)}
+            layers = {item.layer.key: item.layer for item in walk(checkpoint.model)}
+            built = build.build(
+                checkpoint.model,
+                seed=self.seed,
+                is_safe=self.is_safe,
+                executes_graphs=trusts,
+                filled=layers.keys() - unfilled,
+            )
         for key in unfilled:
             live = built.layers.get(key)  # the implicit input of a Sequential model is not made
             built.fresh[key] = state.read(live, layers[key].kind_name, layers[key].config)
@@ -156,17 +165,31 @@ class Workshop:
         second._names = self._names + 1000
         return outputs.largest_difference(self.live(one), second.live(other), seed=self.seed, batch=batch)
 
-    def save(self, checkpoint: Checkpoint, path: Path, format: str) -> str | None:
-        """Build, fill and write a document; gives back in words what could not be carried over.
+    def save(self, checkpoint: Checkpoint, path: Path, format: str) -> tuple[list[Passed], str | None]:
+        """Build and write a document, whose numbers pass through the model from file to file where Keras lets them.
+
+        Returns:
+            What passed by, and in words what could not be carried over.
 
         Raises:
             BuildError: the graph cannot be built or filled.
             FileError: Keras cannot write it in this format.
         """
-        model = self.live(checkpoint)
         compiled = checkpoint.origin.compile_config if checkpoint.origin is not None else None
-        note = save.compile_like(model, compiled) if compiled and format != "weights_h5" else None
-        return save.save_live(model, path, format) or note
+        is_compiled = bool(compiled) and format != "weights_h5"
+        if format != "h5" and not is_compiled:
+            loans = Loans()
+            model = self._filled(checkpoint, loans)
+            # A layer may do what a scope forbids, as to make a variable while it is saved: then the model is filled.
+            with contextlib.suppress(FileError), lent(loans):
+                return [*save.save_passing(model, path, format), *loans.passed], None
+        # An optimizer makes its variables like those that it trains, and Keras reads back what it writes as old HDF5.
+        model = self._filled(checkpoint, None)
+        note = save.compile_like(model, compiled) if compiled and is_compiled else None
+        if format == "h5":
+            return [], save.save_live(model, path, format) or note
+        with quick_saving():
+            return save.save_passing(model, path, format), note
 
 
 def _unfilled(checkpoint: Checkpoint) -> set[str]:
@@ -184,15 +207,15 @@ def _with_fresh(built: build.Built, checkpoint: Checkpoint) -> Weights:
 
     The live layers themselves are not asked: another branch of the recipe may have filled them since.
     """
-    weights = checkpoint.weights
+    found: dict[str, tuple[Tensor, ...]] = {}
     for key in _unfilled(checkpoint):
-        waiting = {tensor.slot: tensor for tensor in weights.of(key)}
+        waiting = {tensor.slot: tensor for tensor in checkpoint.weights.of(key)}
         fresh = {tensor.slot: tensor for tensor in built.fresh[key]}
         unknown = next((tensor for slot, tensor in waiting.items() if slot not in fresh), None)
         if unknown is not None:
             raise BuildError(f"'{built.paths[key]}' has no variable '{unknown.name}'", layer=key)
-        weights = weights.having(key, (_latest(tensor, waiting.get(slot)) for slot, tensor in fresh.items()))
-    return weights
+        found[key] = tuple(_latest(tensor, waiting.get(slot)) for slot, tensor in fresh.items())
+    return Weights({**checkpoint.weights, **found})
 
 
 def _latest(fresh: Tensor, planned: Tensor | None) -> Tensor:

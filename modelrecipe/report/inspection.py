@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from modelrecipe import measures
@@ -15,16 +16,40 @@ if TYPE_CHECKING:
     from modelrecipe.inspection import Inspection, LayerFacts
     from modelrecipe.outcome import Signature
 
-_CONTAINERS = {"keras_zip": "Keras zip", "keras_folder": "unzipped Keras folder", "hdf5": "HDF5"}
+_CONTAINERS = {
+    "model": {
+        "keras_zip": "Keras zip",
+        "keras_folder": "unzipped Keras zip",
+        "hdf5": "HDF5",
+        "saved_model": "SavedModel directory",
+        "tfsm": "SavedModel directory",
+    },
+    "architecture": {"json": "JSON, architecture only", "yaml": "YAML, architecture only"},
+    "weights": {
+        "keras_groups": "HDF5, weights only",
+        "keras_shards": "HDF5 in shards, weights only",
+        "hdf5_layers": "HDF5, weights only",
+        "hdf5": "HDF5, weights only",
+        "npz": "NumPy archive, weights only",
+        "safetensors": "safetensors, weights only",
+        "tf_checkpoint": "TensorFlow checkpoint, weights only",
+    },
+}
+_MATCHES = {
+    "by_path": "its tensors find their layers by their place in the file",
+    "by_name": "its tensors find their layers by name",
+    "by_order": "its tensors have no names and find their layers by order",
+}
 _PATH, _TYPE, _SHAPE, _FLAGS = 1, 2, 3, 5
+_LABEL = 12
 
 
 def render_inspection(inspection: Inspection, *, width: int = 80, color: bool = False) -> str:
     """An inspection as text: the file, the model, its ends, a table of layers; no line is longer than `width`."""
     lines = [Text(shorten(inspection.file, width), style="bold")]
-    for text in (_file(inspection), _model(inspection), *_ends(inspection)):
+    for text in (_file(inspection), _contents(inspection), *_ends(inspection)):
         lines += [Text.assemble("  ", line) for line in wrapped(text, width - 2)]
-    for style, texts in (("yellow", _mended(inspection)), ("red", _against(inspection))):
+    for style, texts in (("yellow", _told(inspection)), ("red", _against(inspection))):
         lines += [Text.assemble("  ", (line, style)) for text in texts for line in wrapped(text, width - 2)]
     lines += [Text(), *_table(inspection, width)]
     lines += [Text.assemble("  ", (text, "dim")) for note in _notes(inspection) for text in wrapped(note, width - 2)]
@@ -32,9 +57,12 @@ def render_inspection(inspection: Inspection, *, width: int = 80, color: bool = 
 
 
 def _file(inspection: Inspection) -> str:
-    said = [_CONTAINERS.get(inspection.format, inspection.format), measures.size(inspection.size)]
+    containers = _CONTAINERS[inspection.kind]
+    said = [containers.get(inspection.format, inspection.format), measures.size(inspection.size)]
     if inspection.writer:
         said.append(f"written by {inspection.writer}")
+    if inspection.kind != "model":
+        return ", ".join(said)
     if not inspection.is_compiled:
         said.append("not compiled")
     else:
@@ -44,18 +72,26 @@ def _file(inspection: Inspection) -> str:
     return ", ".join(said)
 
 
-def _model(inspection: Inspection) -> str:
+def _contents(inspection: Inspection) -> str:
     totals = inspection.totals
+    if inspection.kind == "weights":
+        tensors = measures.counted(len(inspection.entries), "tensor")
+        return f"{tensors}, {measures.count(totals.parameters)} parameters"
     name = f"{inspection.type} '{inspection.name}'" if inspection.name else inspection.type
     trainable = f"{measures.count(totals.trainable)} trainable ({measures.share(totals.trainable, totals.parameters)})"
     layers = measures.counted(totals.layers, "layer")
     return f"{name}, {layers}, {measures.count(totals.parameters)} parameters, {trainable}"
 
 
-def _mended(inspection: Inspection) -> Iterator[str]:
+def _told(inspection: Inspection) -> Iterator[str]:
     if inspection.repairs:
         yield measures.listed("repair", inspection.repairs)
     yield from inspection.remarks
+    if inspection.kind == "weights":
+        yield f"an architecture is missing, which comes from elsewhere: {inspection.missing}"
+        yield _MATCHES.get(inspection.match or "", "")
+    elif inspection.kind == "architecture":
+        yield f"the weights are missing, which come from elsewhere or begin fresh: {inspection.missing}"
 
 
 def _against(inspection: Inspection) -> Iterator[str]:
@@ -74,12 +110,29 @@ def _signature(end: Signature) -> str:
 
 
 def _table(inspection: Inspection, width: int) -> Iterator[Text]:
+    if inspection.kind == "weights":
+        yield from _entries(inspection, width)
+        return
     heads = ("#", "layer", "type", "output", "params", "")
     rows = [[Cell(head, "dim", right=head in ("#", "params")) for head in heads]]
     listed = {facts.path for facts in inspection.layers} if inspection.selector is None else set[str]()
     rows += [_row(facts, listed) for facts in inspection.layers]
     # Long names give way first, then classes and flags: shapes and counts are what one looks for.
     yield from columns(rows, width, indent=1, shrink={_PATH: 24, _TYPE: 12, _FLAGS: 6, _SHAPE: 12})
+
+
+def _entries(inspection: Inspection, width: int) -> Iterator[Text]:
+    rows = [[Cell(head, "dim") for head in ("tensor", "layer", "shape", "type")]]
+    rows += [
+        [Cell(item.name), Cell(item.label or "", "dim"), Cell(measures.shape(item.shape)), Cell(item.dtype, "cyan")]
+        for item in inspection.entries
+    ]
+    name, label, shape, dtype = (max(cell_len(row[number].text) for row in rows) for number in range(4))
+    # Names are what a recipe maps: layers stand beside them only where there is room for both.
+    is_labelled = any(item.label for item in inspection.entries)
+    if not is_labelled or name + min(label, _LABEL) + shape + dtype + 7 > width:
+        rows = [[row[0], Cell(""), *row[2:]] for row in rows]
+    yield from columns(rows, width, indent=1, shrink={1: _LABEL, 0: 24, 2: 12})
 
 
 def _row(facts: LayerFacts, listed: set[str]) -> list[Cell]:

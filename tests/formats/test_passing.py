@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -265,6 +266,31 @@ def test_pieces_are_hashed_in_the_order_in_which_they_are_put():
     assert state.hexdigest() == other.hexdigest()
 
 
+def test_pieces_that_wait_to_be_hashed_are_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Many small tensors with bytes between them, and a hash that is slower than the disk."""
+
+    class Slow:
+        def __init__(self, dtype: str, shape: Any) -> None:
+            self.state = hasher(dtype, shape)
+            self.hexdigest = self.state.hexdigest
+
+        def update(self, piece: Any) -> None:
+            time.sleep(0.002)
+            self.state.update(piece)
+
+    monkeypatch.setattr(passing, "hasher", Slow)
+    path = tmp_path / "m.bin"
+    path.write_bytes(os.urandom(100 * 300))
+    extent = Extent.whole(path)
+    regions = [
+        region(ContiguousSource(extent=extent, offset=100 * n, shape=(60,), stored="|u1", dtype="uint8"))
+        for n in range(300)
+    ]
+    content, told = passed_through(extent, regions)
+    assert content == path.read_bytes()
+    assert [item.after for item in told] == [digest_array(item.region.source()) for item in told]
+
+
 def test_memory_stays_small_however_large_the_tensor(tmp_path: Path):
     import tracemalloc
 
@@ -278,3 +304,28 @@ def test_memory_stays_small_however_large_the_tensor(tmp_path: Path):
         finally:
             tracemalloc.stop()
     assert peak < 28 * PIECE
+
+
+def test_bytes_between_tensors_do_not_reach_those_that_wait_to_be_hashed(tmp_path: Path, monkeypatch: Any):
+    content = np.random.default_rng(0).integers(0, 255, 4000, np.uint8).tobytes()
+    for name in ("old.bin", "other.bin"):
+        (tmp_path / name).write_bytes(content)
+    old, other = (Extent.whole(tmp_path / name) for name in ("old.bin", "other.bin"))
+    offsets = range(10, 3000, 60)
+    regions = [
+        Region(
+            offset=offset, source=ContiguousSource(extent=old, offset=offset, shape=(20,), stored="|u1", dtype="uint8")
+        )
+        for offset in offsets
+    ]
+    work = Hashing._work
+
+    def late(hashing: Hashing) -> None:
+        time.sleep(0.2)
+        work(hashing)
+
+    monkeypatch.setattr(Hashing, "_work", late)
+    for base, original in ((old, None), (other, old)):
+        passed = stream(base, regions, io.BytesIO(), original=original)
+        wanted = [digest_array(np.frombuffer(content[offset : offset + 20], np.uint8), "uint8") for offset in offsets]
+        assert [item.after for item in passed] == wanted

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from modelrecipe import catalog
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.recorded_names import Recorded, agrees, recorded_tensors
+from modelrecipe.formats.repair import inner_layers, name_of
 from modelrecipe.formats.variable_names import class_of_group
 from modelrecipe.graph import Layer, Located, is_trainable, walk
 from modelrecipe.weights import Tensor, Weights
@@ -189,8 +190,9 @@ def _fill(order: Sequence[tuple[Located, Variable]], items: Sequence[Recorded]) 
 
 def _by_name(leaves: Sequence[Located], items: Sequence[Recorded]) -> Assignment | None:
     """The assignment that the recorded names spell out, where each names exactly one layer and all counts fit."""
-    times = Counter(located.layer.name for located in leaves)
-    keys = {located.layer.name: located.layer.key for located in leaves if times[located.layer.name] == 1}
+    named = [(name, located.layer.key) for located in leaves for name in _scopes(located.layer)]
+    times = Counter(name for name, _ in named)
+    keys = {name: key for name, key in named if times[name] == 1}
     assignment: Assignment = {}
     for item in items:
         owner = _owner(item, keys)
@@ -202,6 +204,13 @@ def _by_name(leaves: Sequence[Located], items: Sequence[Recorded]) -> Assignment
         if variables is not None and len(variables) != len(assignment.get(located.layer.key, ())):
             return None
     return assignment
+
+
+def _scopes(layer: Layer) -> Sequence[str]:
+    """The names that those of a layer's variables may begin with: its own, and those inside a model that it wraps."""
+    if _variables(layer) is not None:
+        return (layer.name,)
+    return tuple(dict.fromkeys((layer.name, *map(name_of, inner_layers({"config": dict(layer.config)})))))
 
 
 def _owner(item: Recorded, keys: Mapping[str, str]) -> str | None:

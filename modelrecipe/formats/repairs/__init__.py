@@ -13,11 +13,13 @@ from modelrecipe.checkpoint import Mended
 from modelrecipe.errors import FileError
 from modelrecipe.formats.repair import Json, Repair, Writer, map_layers
 from modelrecipe.formats.repairs import (
+    adapted_shapes,
     array_values,
     axis_lists,
     causal_attention,
     channels_first_bias,
     cudnn_weights,
+    distributed_shapes,
     hard_sigmoid,
     inner_modules,
     inner_shapes,
@@ -79,6 +81,7 @@ REPAIRS: tuple[Repair, ...] = (
     theano_kernels.REPAIR,
     channels_first_bias.REPAIR,
     inner_shapes.REPAIR,
+    distributed_shapes.REPAIR,
     axis_lists.REPAIR,
     removed_arguments.REPAIR,
     old_initializers.REPAIR,
@@ -93,6 +96,7 @@ REPAIRS: tuple[Repair, ...] = (
     thresholded_relu.REPAIR,
     random_crop.REPAIR,
     merged_masks.REPAIR,
+    adapted_shapes.REPAIR,
     whole_number_images.REPAIR,
     hard_sigmoid.REPAIR,
 )

@@ -11,7 +11,8 @@ from typing import Any
 from modelrecipe import catalog
 from modelrecipe.formats.repair import Json, Repair, Writer, is_layer, with_config
 
-_MODELS = {"Functional": "Functional", "Model": "Functional", "Sequential": "Sequential"}
+_FUNCTIONAL = ("keras.src.models.functional", "Functional")
+_MODELS = {"Functional": _FUNCTIONAL, "Model": _FUNCTIONAL, "Sequential": ("keras", "Sequential")}
 _NOT_LAYERS = ("initializer", "regularizer", "constraint", "activation", "function", "dtype")
 
 
@@ -35,7 +36,8 @@ def _completed(value: Any) -> Any:
         return value
     name = value["class_name"]
     if name in _MODELS:
-        return {"module": "keras", "registered_name": None, **value, "class_name": _MODELS[name]}
+        module, class_name = _MODELS[name]
+        return {"module": module, "registered_name": None, **value, "class_name": class_name}
     if catalog.find(name) is None:
         return value
     return {"module": "keras.layers", "registered_name": None, **value}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modelrecipe.formats.repair import Repair, Writer
+from modelrecipe.formats.repair import Json, Repair, Writer, map_inside, with_config
 from modelrecipe.graph import Graph, Layer, TensorRef, map_refs
+from modelrecipe.keras_config import read_model, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,9 @@ def _mend(checkpoint: Checkpoint, writer: Writer) -> tuple[Checkpoint, Sequence[
 def _renamed(model: Layer, path: str, mended: list[str]) -> Layer:
     """The same model without `/` in the names of its layers, at any depth; weights hang on keys, which stay."""
     if model.graph is None:
-        return model
+        config, places = map_inside(dict(model.config), _without_slashes, path.removesuffix("/"))
+        mended += places
+        return replace(model, config=config) if places else model
     layers = [_renamed(layer, f"{path}{layer.name}/", mended) for layer in model.graph.layers]
     names = _free_names([layer.name for layer in layers])
     if not names:
@@ -52,6 +55,20 @@ def _renamed(model: Layer, path: str, mended: list[str]) -> Layer:
         outputs=map_refs(model.graph.outputs, at_new_name),
     )
     return replace(model, graph=graph)
+
+
+def _without_slashes(data: Json) -> Json:
+    """A layer in the configuration of another one without `/` in its name and, for a model, in those inside it."""
+    is_model = isinstance(data["config"], dict) and isinstance(data["config"].get("layers"), list)
+    model = read_model(data) if is_model else None
+    plain = _renamed(model, "", []) if model is not None else None
+    if plain is not None and plain is not model:
+        return _without_slashes({**data, "config": write_model(plain)["config"]})
+    found = {key: data[key].replace("/", "_") for key in ("name",) if isinstance(data.get(key), str)}
+    own = data["config"].get("name") if isinstance(data["config"], dict) else None
+    if isinstance(own, str) and "/" in own:
+        return with_config({**data, **found}, name=own.replace("/", "_"))
+    return data
 
 
 def _with_layers(model: Layer, layers: Sequence[Layer]) -> Layer:

@@ -34,6 +34,8 @@ _LISTINGS = (
 )
 """Attributes under which Keras 2 lists once more what others hold."""
 _RANDOM = ("_random_generator", "random_generator")
+_STATES = ("keras_api", "states")
+"""What a stateful recurrent layer remembers of the last batch: Keras 3 keeps it in no file."""
 _STATE = ("optimizer", "_optimizer", "save_counter", "keras_api")
 
 
@@ -114,7 +116,7 @@ class Objects:
         for inner, path in paths.items():
             node = self.nodes[inner]
             stored = self.tensors.get(node.key or "")
-            if stored is not None and path and not any(part in _RANDOM for part in path):
+            if stored is not None and path and not any(part in _RANDOM for part in path) and path[:-1] != _STATES:
                 found[inner] = Tracked(path=path, name=node.name or "/".join(path), stored=stored)
         listed = self.nodes[self.nodes[number].children.get("variables", number)].children
         order = {inner: int(place) for place, inner in listed.items() if place.isdigit()}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelrecipe.formats.repairs import axis_lists
 from modelrecipe.formats.repair import Writer, map_layers
+from modelrecipe.formats.repairs import axis_lists
 
 
 def norm(axis: Any, module: str | None = "keras.layers") -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelrecipe.formats.repairs import inner_shapes
 from modelrecipe.formats.repair import Writer, map_layers
+from modelrecipe.formats.repairs import inner_shapes
 
 
 def layer(class_name: str, module: str | None = "keras.layers", **config: Any) -> dict[str, Any]:

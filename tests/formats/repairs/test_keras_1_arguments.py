@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import pytest
 
-from modelrecipe.formats.repairs import mend_config
 from modelrecipe.formats.repair import Writer, inner_layers, name_of
+from modelrecipe.formats.repairs import mend_config
 from tests.keras_1 import layer, model, node, sequential
 
 _KERAS_1 = Writer(version=(1, 2, 2), backend="tensorflow")

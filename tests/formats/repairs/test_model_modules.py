@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from modelrecipe.formats.repairs import model_modules
 from modelrecipe.formats.repair import Writer, map_layers
+from modelrecipe.formats.repairs import model_modules
 
 NEW = "keras.src.models.functional"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -66,7 +67,8 @@ def test_functions_in_keras_zips(tmp_path: Path) -> None:
 )
 def test_a_function_without_counterpart_is_refused_by_its_name(function: Any, tmp_path: Path) -> None:
     file = write(of(function), tmp_path / "old.h5")
-    assert "the class 'TFOpLambda' of 'tf." in str(refuse(tmp_path, f"load: {file.name}", "save: new.keras"))
+    message = str(refuse(tmp_path, f"load: {file.name}", "save: new.keras"))
+    assert re.search(r"'tf\.[\w.]+' \(TFOpLambda\) is the function '[\w.]+' of TensorFlow, for which no op", message)
 
 
 def node(name: str, op: str, inputs: list[str], constants: Any = None, **attributes: Any) -> dict[str, Any]:

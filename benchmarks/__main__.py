@@ -1,0 +1,6 @@
+"""Runs the benchmarks: `python -m benchmarks`."""
+
+from benchmarks.command import main
+
+if __name__ == "__main__":
+    main()

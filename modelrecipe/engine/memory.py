@@ -1,0 +1,75 @@
+"""How much memory a run will need, and the refusal of one that may not have as much.
+
+Peaks of whole processes as the operating system counts them, measured on Linux with Keras 3.15 and TensorFlow 2.21 for
+100 to 1,200 MB of weights in 8 and in 64 tensors; the constants are such that an estimate is not below the peak.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelrecipe import measures
+from modelrecipe.errors import MemoryLimitError
+from modelrecipe.formats.hdf5.tensors import ContiguousSource
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.outcome import Output
+    from modelrecipe.weights import Tensor
+
+# A process that has read a model and lets it pass by, and one that has imported Keras too.
+_LIGHT, _TENSORFLOW = 85 * 10**6, 640 * 10**6
+_PER_LAYER = 30_000
+"""Of the document: a configuration with its calls."""
+_COPIES = 3
+"""Of a tensor that is read as a whole: the stored numbers, the edited ones, and what compares or hashes them."""
+_BUILT_COPIES = {"keras": 2.2, "weights_h5": 2.2, "h5": 3.7}
+"""Of all that is saved: the live model, and what Keras holds beside it while it is filled and saved."""
+_WITH_OPTIMIZER = 3
+"""Of a compiled model: Keras makes the optimizer's variables anew, which with Adam are twice the weights."""
+
+
+def estimated_memory(output: Output, checkpoint: Checkpoint, largest_read: int = 0) -> int | None:
+    """About how many bytes a process will need at its peak to write a model; None where a size is not known yet.
+
+    Args:
+        output: how it is written, and in which format.
+        checkpoint: what is written.
+        largest_read: bytes of the largest tensor that a step reads as a whole.
+    """
+    tensors = [tensor for key in checkpoint.weights for tensor in checkpoint.weights.of(key)]
+    sizes = [tensor_size(tensor) for tensor in tensors]
+    document = _PER_LAYER * sum(1 for _ in checkpoint.layers())
+    if output.how == "streamed":
+        whole = [tensor_size(tensor) or 0 for tensor in tensors if not _passes_in_pieces(tensor)]
+        return _LIGHT + document + _COPIES * max([*whole, largest_read])
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes):
+        return None
+    is_compiled = checkpoint.origin is not None and bool(checkpoint.origin.compile_config)
+    total = sum(known) * (_WITH_OPTIMIZER if is_compiled and output.format != "weights_h5" else 1)
+    return _TENSORFLOW + document + round(_BUILT_COPIES[output.format] * total)
+
+
+def _passes_in_pieces(tensor: Tensor) -> bool:
+    """Whether it is never held as a whole: it lies in one piece, and its edits look at one number at a time."""
+    return isinstance(tensor.source, ContiguousSource) and tensor.is_elementwise
+
+
+def tensor_size(tensor: Tensor) -> int | None:
+    """Its bytes; None where its shape is not known yet."""
+    digits = "".join(character for character in (tensor.dtype or "float32") if character.isdigit())
+    return None if tensor.size is None else tensor.size * max(1, int(digits[:2] or 8) // 8)
+
+
+def memory_problem(output: Output, limit: int | None) -> MemoryLimitError | None:
+    """What to say of an output whose making needs more memory than the run may have; None where it does not."""
+    if limit is None or output.memory is None or output.memory <= limit:
+        return None
+    way = "streamed" if output.how == "streamed" else "built by Keras"
+    return MemoryLimitError(
+        f"writing '{output.path}', which is {way}, needs {measures.about(output.memory)} of memory, but the run may"
+        f" have {measures.size(limit)}",
+        hint="allow more with --memory",
+        at=("path",),
+    )

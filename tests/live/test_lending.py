@@ -1,0 +1,126 @@
+"""What passes through a live model into a file is what a model that was filled would have saved."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from modelrecipe import formats
+from modelrecipe.live import build, lending, private, save
+from modelrecipe.live.workshop import Workshop
+from tests import zoo
+from tests.running import slow_unless
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUICK = ("chain", "compiled_and_trained", "list_of_cells", "self_attention", "text_vectorization", "sequential")
+MODELS = [name for name in zoo.FUNCTIONAL if name in zoo.RELOADABLE and name not in zoo.KERAS_CHANGES_WEIGHTS]
+everywhere = pytest.mark.parametrize("name", [pytest.param(name, marks=slow_unless(name in QUICK)) for name in MODELS])
+
+
+def workshop(folder: Path) -> Workshop:
+    """A new one, for which automatic names of inner layers are counted anew."""
+    keras.utils.clear_session(free_memory=False)
+    scratch = folder / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return Workshop(scratch=scratch, seed=0, progress=lambda text: None)
+
+
+def content(path: Path) -> tuple[list[str], dict[str, bytes], Any, dict[str, Any]]:
+    """Members, assets, the configuration without numbers of objects, and every group and dataset of the weights."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.namelist()
+        assets = {name: archive.read(name) for name in members if name.startswith("assets/")}
+        config = without_ids(json.loads(archive.read("config.json")))
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    found: dict[str, Any] = {}
+    with h5py.File(weights) as handle:
+        handle.visititems(lambda name, item: found.update({name: described(item)}))
+    return members, assets, config, found
+
+
+def described(item: Any) -> Any:
+    attributes = {key: str(value) for key, value in item.attrs.items()}
+    if isinstance(item, h5py.Dataset):
+        return attributes, item.shape, item.dtype.str, np.asarray(item[()]).tobytes()
+    return attributes
+
+
+def without_ids(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_ids(item) for key, item in value.items() if key != "shared_object_id"}
+    return [without_ids(item) for item in value] if isinstance(value, list) else value
+
+
+@everywhere
+def test_the_file_is_the_one_that_keras_saves_of_the_filled_model(name: str, tmp_path: Path):
+    zoo.ZOO[name]().save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+    passed, _ = workshop(tmp_path).save(checkpoint, tmp_path / "lent.keras", "keras")
+    filled = workshop(tmp_path).live(checkpoint)
+    if checkpoint.origin is not None and checkpoint.origin.compile_config:
+        save.compile_like(filled, checkpoint.origin.compile_config)
+    filled.save(tmp_path / "filled.keras")
+    assert content(tmp_path / "lent.keras") == content(tmp_path / "filled.keras")
+    assert passed or not checkpoint.weights
+
+
+def test_variables_of_a_model_that_is_written_never_hold_numbers(tmp_path: Path):
+    zoo.ZOO["chain"]().save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+    shop = workshop(tmp_path)
+    shop.save(checkpoint, tmp_path / "out.keras", "keras")
+    (built,) = shop._built.values()
+    assert all(private.is_empty(variable) for variable in built.model.weights)
+
+
+def test_a_model_that_was_written_can_still_be_filled_and_trained(tmp_path: Path):
+    model = zoo.ZOO["chain"]()
+    model.save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+    shop = workshop(tmp_path)
+    shop.save(checkpoint, tmp_path / "out.keras", "keras")
+    live = shop.live(checkpoint)
+    inputs = zoo.sample_inputs(model)
+    zoo.assert_same_outputs(model, live, inputs)
+    live.compile(optimizer="sgd", loss="mse")
+    before = [weight.numpy() for weight in live.trainable_weights]
+    targets = [np.ones(output.shape) for output in keras.tree.flatten(live(inputs))]
+    live.fit(inputs, targets[0] if len(targets) == 1 else targets, verbose=0)
+    assert all((a != b.numpy()).any() for a, b in zip(before, live.trainable_weights, strict=True))
+
+
+@everywhere
+def test_without_private_ways_the_file_is_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    zoo.ZOO[name]().save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+    workshop(tmp_path).save(checkpoint, tmp_path / "one.keras", "keras")
+    monkeypatch.setattr(build, "can_defer", lambda: False)
+    monkeypatch.setattr(save, "_writes_folders", lambda: False)
+    workshop(tmp_path).save(checkpoint, tmp_path / "other.keras", "keras")
+    assert content(tmp_path / "one.keras") == content(tmp_path / "other.keras")
+
+
+def test_the_model_is_filled_where_nothing_can_be_lent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = zoo.ZOO["chain"]()
+    model.save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+
+    def refuse(loans: lending.Loans, variable: Any) -> None:
+        raise ValueError("no variable is shown")
+
+    monkeypatch.setattr(lending.Loans, "value", refuse)
+    workshop(tmp_path).save(checkpoint, tmp_path / "out.keras", "keras")
+    zoo.assert_same_outputs(model, keras.saving.load_model(tmp_path / "out.keras"), zoo.sample_inputs(model))
+
+
+def test_this_keras_lets_variables_wait_for_their_numbers():
+    assert private.can_defer()
