@@ -65,7 +65,7 @@ class StepOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What is known about a written file, tensor by tensor, by SHA-256 digests.
+    """What is known about a written file, tensor by tensor, by digests.
 
     Args:
         identical: how many tensors that no step named are bit-identical to the source's.

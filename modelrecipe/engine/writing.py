@@ -10,6 +10,8 @@ from modelrecipe.engine.digest import ContentDigest, TensorDigests, content_dige
 from modelrecipe.engine.proof import prove
 from modelrecipe.errors import LockError
 from modelrecipe.files import atomic_output
+from modelrecipe.formats.passing import verify
+from modelrecipe.formats.same_layout import extents_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,6 +70,8 @@ def write_proved(
             read_back = replace(checkpoint, weights=formats.read_weights(temporary, checkpoint.model))
         else:
             read_back = formats.read_checkpoint(temporary, output.format)
+        for extent in extents_of(read_back):
+            verify(extent)
         demands.digests.learn(passed, read_back)
         proof = None
         if demands.source is not None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.formats.extent import Extent
     from modelrecipe.weights import Tensor, Weights
 
 
@@ -28,7 +29,7 @@ def changed_tensors(checkpoint: Checkpoint, stored: Weights) -> Iterator[tuple[s
     Raises:
         FileError: the file changed since the tensors were read, or keeps no room of that shape and type for one.
     """
-    for extent in {source.extent for source in _sources(checkpoint)}:
+    for extent in extents_of(checkpoint):
         extent.check()
     for key, tensors in checkpoint.weights.items():
         places = {tensor.slot: tensor for tensor in stored.of(key)}
@@ -44,11 +45,10 @@ def changed_tensors(checkpoint: Checkpoint, stored: Weights) -> Iterator[tuple[s
                 yield key, tensor
 
 
-def _sources(checkpoint: Checkpoint) -> Iterator[ContiguousSource | DatasetSource]:
-    for tensors in checkpoint.weights.values():
-        for tensor in tensors:
-            if isinstance(tensor.source, ContiguousSource | DatasetSource):
-                yield tensor.source
+def extents_of(checkpoint: Checkpoint) -> set[Extent]:
+    """The HDF5 files that the tensors of a document lie in."""
+    sources = [tensor.source for tensors in checkpoint.weights.values() for tensor in tensors]
+    return {source.extent for source in sources if isinstance(source, ContiguousSource | DatasetSource)}
 
 
 def renamed_layers(old: Layer, new: Layer) -> dict[str, tuple[str, str]]:
