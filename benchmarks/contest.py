@@ -95,9 +95,12 @@ def hold(contest: Contest, *, repeat: int, is_cold: bool, tell: Callable[[str], 
             if turn or repeat == 1:
                 costs[program.name].append(cost)
     peer = _summary(costs[contest.peer.name])
-    return [
+    rows = [
         _row(contest, entrant, _summary(costs[entrant.program.name]), peer, is_cold) for entrant in contest.entrants
     ]
+    for row in rows:
+        tell(f"{contest.key}: {row['program']} took {row['measured']['wall']:.3g} x the time of {row['peer_program']}")
+    return rows
 
 
 def _measured(program: Program, cold: tuple[Path, ...]) -> Usage:

@@ -84,7 +84,9 @@ def locate_member(archive: zipfile.ZipFile, name: str, path: Path) -> Extent:
     stamp = Stamp.of(path)
     if info.compress_type != zipfile.ZIP_STORED:
         keeper = _Unpacked(archive, info)
-        return Extent(file=path, stamp=stamp, size=info.file_size, unpacked=keeper.path, keeper=keeper)
+        # The offset tells members of one zip apart; nothing is read there.
+        place = {"offset": info.header_offset, "size": info.file_size}
+        return Extent(file=path, stamp=stamp, **place, unpacked=keeper.path, keeper=keeper)
     with path.open("rb") as file:
         file.seek(info.header_offset)
         head = file.read(_LOCAL_HEADER.size)
