@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.weights import Weights
 
+_SAME = "hard_sigmoid keeps its old meaning, clip(0.2 x + 0.5, 0, 1): exactly in real arithmetic, here to float noise"
+
 
 def _mend(checkpoint: Checkpoint, writer: Writer) -> tuple[Checkpoint, Sequence[str]]:
     if not _is_old(checkpoint.model, writer):
@@ -30,7 +32,8 @@ def _mend(checkpoint: Checkpoint, writer: Writer) -> tuple[Checkpoint, Sequence[
         return checkpoint, ()
     origin = checkpoint.origin
     if origin is not None:
-        origin = replace(origin, remarks=(*origin.remarks, *run.remarks))
+        said = (_SAME,) if run.mended else ()
+        origin = replace(origin, remarks=(*origin.remarks, *said, *run.remarks))
     return replace(checkpoint, model=model, weights=run.weights, origin=origin), run.mended
 
 
