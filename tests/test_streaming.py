@@ -32,8 +32,6 @@ QUICK = (
     "shared_at_depths",
 )
 MODELS = [name for name in zoo.FUNCTIONAL if name in zoo.RELOADABLE and name not in zoo.KERAS_CHANGES_WEIGHTS]
-SHOWN_TWICE = ("one_layer_wrapped_and_bare",)
-"""Keras writes the flag of a layer also where a wrapper holds the same one; a streamed file has it at the layer alone."""
 SOME = "expect: '0..999'"
 RECIPES = {
     "values": (f"rescale: {{layers: {{type: [Dense, Conv2D, Embedding], has: kernel, {SOME}}}, factor: -0.75}}",),
@@ -41,6 +39,8 @@ RECIPES = {
     "names": (f"rename: {{layers: {{type: [Dense, Conv2D, BatchNormalization], {SOME}}}, to: 'new_{{name}}'}}",),
 }
 RECIPES["all at once"] = tuple(step for steps in RECIPES.values() for step in steps)
+HELD_TWICE = ("one_layer_wrapped_and_bare",)
+"""The wrapper repeats the layer's name, which Keras reads from the first of both places alone: streaming leaves it."""
 
 
 def flags(checkpoint: Checkpoint) -> dict[str, bool]:
@@ -60,7 +60,7 @@ def written(recipe: str, source: str, folder: Path, ending: str) -> Outcome | No
 @pytest.mark.parametrize(
     ("name", "ending"),
     [
-        *(pytest.param(name, "keras", marks=slow_unless(name in QUICK)) for name in MODELS if name not in SHOWN_TWICE),
+        *(pytest.param(name, "keras", marks=slow_unless(name in QUICK)) for name in MODELS),
         # The old format holds few of the others, and lists weights otherwise when Keras writes it.
         *(pytest.param(name, "h5") for name in QUICK),
     ],
@@ -68,6 +68,8 @@ def written(recipe: str, source: str, folder: Path, ending: str) -> Outcome | No
 def test_the_streamed_file_equals_the_built_one(
     name: str, recipe: str, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    if name in HELD_TWICE and any(step.startswith("rename") for step in RECIPES[recipe]):
+        pytest.skip("the name that Keras does not read differs")
     source = f"m.{ending}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

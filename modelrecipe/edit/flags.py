@@ -63,7 +63,33 @@ def change_flags(
             elsewhere = [other for other in places[layer.key] if other not in leaves]
             what += f", and so at '{elsewhere[0]}', which is the same layer" if elsewhere else ""
             bench.record(Change(kind="~", layer=path, key=layer.key, what=what, flag=True))
+    _refuse_torn(checkpoint, flags)
     return set_flags(checkpoint, flags)
+
+
+def _refuse_torn(checkpoint: Checkpoint, flags: Mapping[str, bool]) -> None:
+    """Refuse to set one flag of a layer that stands in the graph and in a wrapper: Keras loads the first for both.
+
+    Raises:
+        EditError: one of both places was selected and the other was not.
+    """
+    holders: dict[object, dict[str, str]] = {}
+    for located in checkpoint.layers():
+        layer = located.layer
+        held = [item for item in iter_configs(dict(layer.config)) if "trainable" in item["config"]]
+        for shared in (layer.extra, *held):
+            if "shared_object_id" in shared:
+                holders.setdefault(shared["shared_object_id"], {}).setdefault(layer.key, located.path)
+    keys = {located.layer.key for located in checkpoint.layers() if located.path in flags}
+    for places in holders.values():
+        chosen = [path for key, path in places.items() if key in keys]
+        left = [path for key, path in places.items() if key not in keys]
+        if chosen and left:
+            raise EditError(
+                f"'{chosen[0]}' and '{left[0]}' hold one and the same layer, and Keras keeps one flag for both",
+                hint=f"select both, as {{any: ['{chosen[0]}', '{left[0]}']}}",
+                at=("layers",),
+            )
 
 
 def carries_flag(layer: Layer) -> bool:

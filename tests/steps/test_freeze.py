@@ -119,3 +119,16 @@ def test_keras_still_forgets_the_flags_of_these_and_no_other(name: str, tmp_path
     model.layers[1].trainable = False
     model.save(tmp_path / "m.keras")
     assert (load(tmp_path / "m.keras").trainable_weights != []) == (name in flags._FORGETFUL)
+
+
+@pytest.mark.parametrize(("chosen", "left"), [("step", "each"), ("each", "step")])
+def test_a_layer_that_stands_in_a_wrapper_too_is_frozen_at_both_places_or_at_none(
+    chosen: str, left: str, tmp_path: Path
+):
+    model = zoo.ZOO["one_layer_wrapped_and_bare"]()
+    assert refuse_edit(tmp_path, model, f"freeze: {chosen}") == (
+        f"4:13: freeze.layers: '{chosen}' and '{left}' hold one and the same layer, and Keras keeps one flag for both;"
+        f" select both, as {{any: ['{chosen}', '{left}']}}"
+    )
+    frozen = edit(tmp_path, model, "freeze: {layers: {any: [step, each]}}")
+    assert frozen.trainable_weights == []
