@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from modelrecipe.claimed_folder import claimed_folder, is_claimed
 from modelrecipe.errors import FileError, nearest_names
+from modelrecipe.flushing import flushed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,7 +46,8 @@ def atomic_output(path: Path, *, may_replace: bool = True) -> Iterator[Path]:
         with claimed_folder(folder, target.name) as own:
             temporary = own / target.name
             _create(temporary)
-            yield temporary
+            with flushed(temporary):
+                yield temporary
             _publish(temporary, target, may_replace=may_replace)
     except OSError as error:
         if error.errno in _NO_SPACE or _concerns(error, folder, target):

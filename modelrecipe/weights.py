@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-import numpy as np
 from blake3 import blake3
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -68,6 +68,8 @@ class Tensor:
 
     def edited(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """`values` after all edits, in the type they came in."""
+        import numpy as np  # verbs that read no numbers do without
+
         for edit in self.edits:
             values = np.asarray(edit(values)).astype(values.dtype, copy=False)
         return values
@@ -108,6 +110,8 @@ def hasher(dtype: str, shape: Sequence[int]) -> blake3:
 
 def digest_array(values: NDArray[np.generic], dtype: str | None = None) -> str:
     """The digest of type, shape and numbers; see `hasher`."""
+    import numpy as np
+
     state = hasher(dtype or str(values.dtype), values.shape)
     state.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return state.hexdigest()

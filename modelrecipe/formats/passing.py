@@ -1,15 +1,14 @@
 """Bytes on their way from file to file: those of tensors are edited and hashed as they pass, piece by piece.
 
-Reading, editing and writing happen in one thread, hashing in another, because both take about as long. Memory is a few
-pieces, or one tensor where an edit has to see it whole. Knows neither layers nor containers.
+Reading and editing happen in one thread, hashing in a second and writing in a third, because all take about as long.
+Memory is a few pieces, or one tensor where an edit has to see it whole. Knows neither layers nor containers.
 """
 
 from __future__ import annotations
 
-import itertools
-import queue
-import threading
-from dataclasses import dataclass, field
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,7 +20,7 @@ from modelrecipe.weights import hasher
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import IO
 
     from typing_extensions import Buffer
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 _WAITING = 8
-_BUFFERS = _WAITING + 3
-"""Those that wait, and one each being read, hashed and written: then the next may be read into the first."""
 
 
 class Sink(Protocol):
@@ -87,16 +84,17 @@ def stream(base: Extent, regions: Sequence[Region], target: Sink, *, original: E
     """
     checked = original or base
     passed: list[_Passing] = []
-    with base.open() as around, checked.open() as old, Hashing() as hashing:
+    with base.open() as around, checked.open() as old, Line() as hashing, Line() as writing:
+        lines = _Lines(hashing=hashing, writing=writing, target=target)
         reader = _Reader(file=old, extent=checked)
         position = 0
         for region in sorted(regions, key=lambda region: region.offset):
             if region.offset < position:
                 raise FileError(f"'{checked.file}' is damaged: two of its tensors share bytes")
-            _fill(base, around, position, region.offset, target, reader)
-            passed.append(_pass(region, reader, target, hashing))
+            _fill(base, around, position, region.offset, lines, reader)
+            passed.append(_pass(region, reader, lines))
             position = region.offset + region.source.size
-        _fill(base, around, position, base.size, target, reader)
+        _fill(base, around, position, base.size, lines, reader)
         reader.finish()
     checked.check()
     return [item.told() for item in passed]
@@ -118,21 +116,20 @@ def changed(extent: Extent) -> FileError:
     return FileError(f"'{extent.file}' changed while it was read", hint="run again")
 
 
-def _fill(base: Extent, around: IO[bytes], start: int, end: int, target: Sink, reader: _Reader) -> None:
+def _fill(base: Extent, around: IO[bytes], start: int, end: int, lines: _Lines, reader: _Reader) -> None:
     """What stands between two tensors; where it comes from another file, the checked one passes by unseen."""
-    own = min(end, reader.extent.size)
     if base is reader.extent:
-        for piece in reader.take_in_turn(end - start):
-            target.write(piece)
+        for piece in reader.take(end - start):
+            lines.write(piece)
         return
-    for _ in reader.take_in_turn(max(0, own - start)):
+    for _ in reader.take(max(0, min(end, reader.extent.size) - start)):
         pass
     around.seek(base.start + start)
     while start < end:
         piece = around.read(min(_PIECE, end - start))
         if not piece:
             raise changed(base)
-        target.write(piece)
+        lines.write(piece)
         start += len(piece)
 
 
@@ -148,35 +145,34 @@ class _Passing:
         return Passed(region=self.region, before=before, after=after)
 
 
-def _pass(region: Region, reader: _Reader, target: Sink, hashing: Hashing) -> _Passing:
+def _pass(region: Region, reader: _Reader, lines: _Lines) -> _Passing:
     """One tensor, read, edited, hashed and written."""
     source, tensor = region.source, region.tensor
     is_native = np.dtype(source.stored).isnative
     before = hasher(source.dtype, source.shape) if is_native else None
     if tensor is None:
         for piece in reader.take(source.size):
-            hashing.put(before, piece)
-            target.write(piece)
+            lines.hash(before, piece)
+            lines.write(piece)
         return _Passing(region, before, before)
     after = hasher(source.dtype, source.shape) if is_native else None
     if tensor.source == source and tensor.is_elementwise:
         for piece in reader.take(source.size):
-            hashing.put(before, piece)
+            lines.hash(before, piece)
             new = _edited(tensor, source, piece)
-            hashing.put(after, new)
-            target.write(new)
+            lines.hash(after, new)
+            lines.write(new)
         return _Passing(region, before, after)
     for piece in reader.take(source.size):
-        hashing.put(before, piece)
+        lines.hash(before, piece)
     new = _bytes_of(to_stored(tensor.read(), np.dtype(source.stored)))
-    hashing.put(after, new)
-    target.write(new)
+    lines.hash(after, new)
+    lines.write(new)
     return _Passing(region, before, after)
 
 
-def _edited(tensor: Tensor, source: ContiguousSource, piece: memoryview) -> memoryview:
-    # The piece is still to be hashed, perhaps: an edit may not write into it.
-    values = as_keras(np.frombuffer(piece.toreadonly(), np.dtype(source.stored)), source.dtype)
+def _edited(tensor: Tensor, source: ContiguousSource, piece: bytes) -> memoryview:
+    values = as_keras(np.frombuffer(piece, np.dtype(source.stored)), source.dtype)
     return _bytes_of(to_stored(tensor.edited(values), np.dtype(source.stored)))
 
 
@@ -186,70 +182,75 @@ def _bytes_of(values: np.ndarray[Any, Any]) -> memoryview:
 
 @dataclass(kw_only=True)
 class _Reader:
-    """Reads an extent from its beginning to its end, into buffers that are used again and again."""
+    """Reads an extent from its beginning to its end."""
 
     file: io.BufferedReader
     extent: Extent
     position: int = 0
     crc: int = 0
-    _buffers: Iterator[memoryview] = field(
-        default_factory=lambda: itertools.cycle([memoryview(bytearray(_PIECE)) for _ in range(_BUFFERS)])
-    )
-    _between: memoryview = field(default_factory=lambda: memoryview(bytearray(_PIECE)))
 
     def __post_init__(self) -> None:
         self.file.seek(self.extent.start)
 
-    def take(self, count: int) -> Iterator[memoryview]:
-        """The next bytes in pieces. A piece is good until as many others as may wait were taken after it."""
-        return self._read(count, self._buffers)
-
-    def take_in_turn(self, count: int) -> Iterator[memoryview]:
-        """The same for bytes that nobody hashes: a piece is good until the next, and none of the others is touched."""
-        return self._read(count, itertools.repeat(self._between))
-
-    def _read(self, count: int, buffers: Iterator[memoryview]) -> Iterator[memoryview]:
+    def take(self, count: int) -> Iterator[bytes]:
+        """The next bytes in pieces."""
         end = self.position + count
         while self.position < end:
-            buffer = next(buffers)[: min(_PIECE, end - self.position)]
-            if self.file.readinto(buffer) < len(buffer):
+            wanted = min(_PIECE, end - self.position)
+            piece = self.file.read(wanted)
+            if len(piece) < wanted:
                 raise changed(self.extent)
             if self.extent.crc is not None:
-                self.crc = isal_zlib.crc32(buffer, self.crc)
-            self.position += len(buffer)
-            yield buffer
+                self.crc = isal_zlib.crc32(piece, self.crc)
+            self.position += len(piece)
+            yield piece
 
     def finish(self) -> None:
         """Compare the checksum of all that was read."""
-        for _ in self.take_in_turn(self.extent.size - self.position):
+        for _ in self.take(self.extent.size - self.position):
             pass
         if self.extent.crc is not None and self.crc != self.extent.crc:
             raise FileError(f"'{self.extent.file}' is damaged: the checksum of its weights does not match")
 
 
-@dataclass
-class Hashing:
-    """A thread that hashes pieces in the order in which they are put; few may wait, so that memory stays small."""
+class Line:
+    """A thread that does jobs in the order in which they are put; few may wait, so that memory stays small."""
 
-    _pieces: queue.Queue[tuple[Any, Buffer] | None] = field(default_factory=lambda: queue.Queue(_WAITING))
-    _thread: threading.Thread | None = None
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[object]] = deque()
 
-    def __enter__(self) -> Hashing:
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
+    def __enter__(self) -> Line:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pieces.put(None)
-        if self._thread is not None:
-            self._thread.join()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=kind is not None)
+        while self._waiting and kind is None:
+            self._waiting.popleft().result()
 
-    def put(self, state: Any, piece: Buffer) -> None:
-        """Hash a piece into `state`, later; nothing where there is no state."""
+    def put(self, job: Callable[[Buffer], object], piece: Buffer) -> None:
+        """Do a job with a piece, later.
+
+        Raises:
+            Exception: what an earlier job raised.
+        """
+        if len(self._waiting) >= _WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(job, piece))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Lines:
+    """Where pieces go."""
+
+    hashing: Line
+    writing: Line
+    target: Sink
+
+    def hash(self, state: Any, piece: Buffer) -> None:
+        """Hash a piece into `state`; nothing where there is no state."""
         if state is not None:
-            self._pieces.put((state, piece))
+            self.hashing.put(state.update, piece)
 
-    def _work(self) -> None:
-        while (item := self._pieces.get()) is not None:
-            state, piece = item
-            state.update(piece)
+    def write(self, piece: Buffer) -> None:
+        self.writing.put(self.target.write, piece)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import h5py
 
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5.tensors import ContiguousSource, damage_of, open_hdf5, read_tree, to_stored
+from modelrecipe.formats.hdf5.tensors import ContiguousSource, damage_of, open_hdf5, to_stored, tree_of
 from modelrecipe.formats.passing import Passed, Region, Sink, changed, stream, verify
 
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ class Rewriting:
 
 
 def _sources(extent: Extent, dropped: frozenset[str]) -> dict[str, object]:
-    with open_hdf5(extent) as handle:
-        root = read_tree(handle, extent, skip=dropped)
-    return {stored.path: stored.source for stored in root.below()}
+    return {stored.path: stored.source for stored in tree_of(extent, dropped).below()}
 
 
 def _copy_with_holes(extent: Extent, target: Path, sources: Mapping[str, object]) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from modelrecipe import measures
 from modelrecipe.checkpoint import Checkpoint
@@ -18,6 +15,10 @@ from modelrecipe.graph import Shape, iter_refs, locate
 from modelrecipe.propagate import end_shapes
 from modelrecipe.selector import Selector, backward_range, compare, count_range
 from modelrecipe.step import NOTHING, Bench, Step, Touch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _NUMBER = r"[0-9.]+(?:[eE][+-]?[0-9]+)?"
 _COMPARISON = rf"^\s*(<=|>=|==|<|>)\s*{_NUMBER}\s*$"
@@ -227,6 +228,8 @@ def _check_finite(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iterator
 
 
 def _is_finite(values: NDArray[np.generic]) -> bool:
+    import numpy as np  # verbs that read no numbers do without
+
     return values.dtype.kind in "iubSU" or bool(np.isfinite(values.astype(np.float64)).all())
 
 

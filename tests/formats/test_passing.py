@@ -16,7 +16,7 @@ from modelrecipe.errors import FileError
 from modelrecipe.formats import passing
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, open_hdf5, read_tree
-from modelrecipe.formats.passing import Hashing, Region, stream, verify
+from modelrecipe.formats.passing import Line, Region, stream, verify
 from modelrecipe.weights import Elementwise, Tensor, digest_array, hasher
 
 if TYPE_CHECKING:
@@ -254,16 +254,27 @@ def threads() -> int:
     return threading.active_count()
 
 
-def test_pieces_are_hashed_in_the_order_in_which_they_are_put():
+def test_jobs_are_done_in_the_order_in_which_they_are_put():
     content = [os.urandom(size) for size in (0, 1, 1000, PIECE, 17) * 9]
     state, other = hasher("int8", (3,)), hasher("int8", (3,))
-    with Hashing() as hashing:
+    with Line() as line:
         for piece in content:
-            hashing.put(state, piece)
-            hashing.put(None, piece)
+            line.put(state.update, piece)
     for piece in content:
         other.update(piece)
     assert state.hexdigest() == other.hexdigest()
+
+
+@pytest.mark.parametrize("number", [1, 100], ids=["at its end", "while others are put"])
+def test_what_a_job_raises_comes_out_of_the_line(number: int):
+    def fail(piece: Any) -> None:
+        raise ValueError("no")
+
+    before = threads()
+    with pytest.raises(ValueError, match="no"), Line() as line:
+        for _ in range(number):
+            line.put(fail, b"")
+    assert threads() == before
 
 
 def test_pieces_that_wait_to_be_hashed_are_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -318,13 +329,17 @@ def test_bytes_between_tensors_do_not_reach_those_that_wait_to_be_hashed(tmp_pat
         )
         for offset in offsets
     ]
-    work = Hashing._work
 
-    def late(hashing: Hashing) -> None:
-        time.sleep(0.2)
-        work(hashing)
+    class Late:
+        def __init__(self, dtype: str, shape: Any) -> None:
+            self.state = hasher(dtype, shape)
+            self.hexdigest = self.state.hexdigest
 
-    monkeypatch.setattr(Hashing, "_work", late)
+        def update(self, piece: Any) -> None:
+            time.sleep(0.01)
+            self.state.update(piece)
+
+    monkeypatch.setattr(passing, "hasher", Late)
     for base, original in ((old, None), (other, old)):
         passed = stream(base, regions, io.BytesIO(), original=original)
         wanted = [digest_array(np.frombuffer(content[offset : offset + 20], np.uint8), "uint8") for offset in offsets]

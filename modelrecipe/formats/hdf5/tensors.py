@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -167,6 +168,22 @@ def damage_of(path: Path) -> Iterator[None]:
         if "truncated file" in reason or "eof" in reason:
             raise FileError(f"'{path}' is truncated: its HDF5 part is longer than what is there") from error
         raise FileError(f"'{path}' is damaged: HDF5 reports '{reason}'") from error
+
+
+def tree_of(extent: Extent, skip: Collection[str] = ()) -> Group:
+    """The headers of everything in a file but the groups `skip` at its root; gone through once for the same file.
+
+    Raises:
+        FileError: the file changed since the extent was found, is damaged, or is refused; see the room's duty.
+    """
+    extent.check()
+    return _tree_of(extent, frozenset(skip))
+
+
+@lru_cache(maxsize=2)
+def _tree_of(extent: Extent, skip: frozenset[str]) -> Group:
+    with open_hdf5(extent) as handle:
+        return read_tree(handle, extent, skip)
 
 
 def read_tree(handle: h5py.File, extent: Extent, skip: Collection[str] = ()) -> Group:

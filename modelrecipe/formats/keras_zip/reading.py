@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe.checkpoint import Checkpoint, Origin
 from modelrecipe.errors import FileError
 from modelrecipe.formats import json_text
-from modelrecipe.formats.hdf5.tensors import Group, open_hdf5, read_tree
+from modelrecipe.formats.hdf5.tensors import Group, open_hdf5, tree_of
 from modelrecipe.formats.json_text import read_object
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER, Bound, bind
 from modelrecipe.formats.keras_zip.members import open_members
@@ -138,9 +138,8 @@ def read_json(archive: zipfile.ZipFile, name: str, path: Path) -> dict[str, Any]
 
 def _read_weights(extent: Extent) -> tuple[Group, bool]:
     with open_hdf5(extent) as handle:
-        root = read_tree(handle, extent, skip=(OPTIMIZER,))
         has_optimizer_state = OPTIMIZER in handle
-    return root, has_optimizer_state
+    return tree_of(extent, {OPTIMIZER} if has_optimizer_state else ()), has_optimizer_state
 
 
 @contextmanager
