@@ -57,10 +57,14 @@ def test_what_the_disk_refuses_is_told_at_the_end(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(os, "fdatasync", broken)
     monkeypatch.setattr(flushing, "_ENOUGH", 4)
-    path = tmp_path / "f"
-    with pytest.raises(OSError, match="Input/output error"), flushed(path):
-        path.write_bytes(b"abcde")
-        time.sleep(10 * flushing._PAUSE)
+
+    def write() -> None:
+        with flushed(tmp_path / "f"):
+            (tmp_path / "f").write_bytes(b"abcde")
+            time.sleep(10 * flushing._PAUSE)
+
+    with pytest.raises(OSError, match="Input/output error"):
+        write()
 
 
 def test_a_file_that_is_not_there_yet_is_waited_for(tmp_path: Path, synced: list[int]):

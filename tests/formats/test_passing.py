@@ -270,10 +270,14 @@ def test_what_a_job_raises_comes_out_of_the_line(number: int):
     def fail(piece: Any) -> None:
         raise ValueError("no")
 
+    def put_all() -> None:
+        with Line() as line:
+            for _ in range(number):
+                line.put(fail, b"")
+
     before = threads()
-    with pytest.raises(ValueError, match="no"), Line() as line:
-        for _ in range(number):
-            line.put(fail, b"")
+    with pytest.raises(ValueError, match="no"):
+        put_all()
     assert threads() == before
 
 
