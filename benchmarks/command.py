@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.contest import Contest
 
 GROWTH = "growth"
-ROWS = ("start", "headers", "values", "legacy", "weights", "digest", "structure", "steps", GROWTH)
+ROWS = ("start", "headers", "values", "legacy", "weights", "digest", "structure", "steps", "training", GROWTH)
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -36,6 +36,7 @@ def contests(models: Models, folder: Path) -> list[Contest]:
         _digest(models.large),
         *(_structure(model, folder) for model in models.edited),
         _ten_steps(models.edited[0], folder),
+        _training(folder, epochs=1 if models.large.kind == "small" else 60),
     ]
 
 
@@ -183,4 +184,25 @@ def _ten_steps(model: ModelFile, folder: Path) -> Contest:
         peer=Program(name="1 step", argv=recipe_command("run", "one_step", model.path, one), output=one),
         entrants=(Entrant(program=program, limits=Limits(wall=1.15), check=Check(reference=one)),),
         reads=(model.path,),
+    )
+
+
+def _training(folder: Path, *, epochs: int) -> Contest:
+    """Both sides do the work of Keras' own training step; the peer has the loop of `fit` around it, ours has edits."""
+    digits = ROOT / "recipes" / "digits"
+    source, data = digits / "digits_cnn.keras", digits / "digits.npz"
+    every = {"data": str(data), "epochs": str(epochs)}
+    entrants: list[Entrant] = []
+    for name, recipe in (("train", "train"), ("train, edits every 50", "train_with_edits")):
+        output = folder / f"{recipe}.keras"
+        program = Program(name=name, argv=recipe_command("run", recipe, source, output, **every), output=output)
+        entrants.append(Entrant(program=program, limits=Limits(wall=1.1)))
+    fitted = folder / "fitted.keras"
+    peer = Program(name="Model.fit", argv=peer_command("fit", source, data, fitted, epochs), output=fitted)
+    return Contest(
+        key="training",
+        work=f"{epochs} epochs of 57 batches",
+        peer=peer,
+        entrants=tuple(entrants),
+        reads=(source,),
     )

@@ -27,7 +27,8 @@ _TOUCHES: Mapping[Touch, str] = {
     Touch.FLAGS: "flags",
     Touch.NAMES: "names",
     Touch.STRUCTURE: "structure",
-    Touch.LIVE: "everything that training changes",
+    Touch.SETTINGS: "settings",
+    Touch.LIVE: "statistics",
 }
 _FORMS = {
     "string": "text",
@@ -110,7 +111,9 @@ def step_entry(word: str, steps: Mapping[str, type[Step]]) -> Entry:
 
 def _may_be_scalar(step: type[Step], entry: Entry) -> bool:
     """Whether the first parameter alone makes a whole step; the schema cannot tell where steps need one of several."""
-    return bool(entry.scalar) and not list(iter_problems(read(step, "x")))
+    first = fields_of(step)[0].hint if fields_of(step) else str
+    is_number = (get_args(first) or (first,))[0] in (int, float)
+    return bool(entry.scalar) and not list(iter_problems(read(step, 0.5 if is_number else "x")))
 
 
 def forms(steps: Iterable[type[Step]]) -> list[Entry]:
@@ -132,7 +135,7 @@ def _forms_in(cls: type) -> Iterator[type]:
     while waiting:
         hint = waiting.pop(0)
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-            if hint not in seen:
+            if hint not in seen and not hasattr(hint, "own_schema"):
                 seen[hint] = None
                 waiting += [item.hint for item in fields_of(hint)]
         else:
@@ -152,6 +155,8 @@ def in_words(name: str) -> str:
 
 def type_in_words(schema: Schema) -> str:
     """What a value must be, in words: `integer or text`, `selector`, `layer spec, or a list of them`."""
+    if "title" in schema:
+        return schema["title"]
     if "$ref" in schema:
         return in_words(schema["$ref"].rpartition("/")[2])
     if "allOf" in schema:

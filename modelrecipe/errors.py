@@ -169,6 +169,22 @@ class FileError(RecipeError):
     """A file cannot be read or written, or is not what its place asks for."""
 
 
+class DataError(RecipeError):
+    """The data are not what the recipe says of them, or what the model takes."""
+
+    exit_code = 3
+
+
+class TrainingError(RecipeError):
+    """A training cannot go on, or an earlier one cannot be taken up again."""
+
+
+class InterruptedTrainingError(TrainingError):
+    """The user stopped a training."""
+
+    exit_code = 130
+
+
 class MemoryLimitError(RecipeError):
     """The run would need more memory than it may have."""
 

@@ -2,7 +2,8 @@
 
 A parameter is declared once, as a field with its type and `Doc`; schema, documentation and reading follow. A class that
 has its own spelling in recipes (a selector, a layer spec) is a dataclass too, with a class method `from_scalar` when
-a bare scalar may stand for it. Reading trusts that the data fit the schema: `schema` has checked that before.
+a bare scalar may stand for it; one whose form no list of fields can say, as a step inside a step, has the class methods
+`own_schema` and `own_reading`. Reading trusts that the data fit the schema: `schema` has checked that before.
 """
 
 from __future__ import annotations
@@ -95,6 +96,20 @@ def _extras(hint: Any) -> tuple[Any, ...]:
     return get_args(hint)[1:] if get_origin(hint) is Annotated else ()
 
 
+def rules_of(hint: Any) -> dict[str, Any]:
+    """The further JSON Schema keywords of a parameter: its bounds, as the schema has them."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    found: dict[str, Any] = {}
+    if origin in (Union, types.UnionType):
+        for part in arguments:
+            found |= rules_of(part)
+    elif origin is Annotated:
+        found = rules_of(arguments[0])
+        for part in arguments[1:]:
+            found |= part.keywords if isinstance(part, Rule) else {}
+    return found
+
+
 def object_schema(cls: type, *, definitions: dict[str, Schema]) -> Schema:
     """The schema of the mapping form of a dataclass.
 
@@ -184,6 +199,9 @@ def _without_null(schema: Schema) -> Schema:
 
 
 def _reference(cls: type, definitions: dict[str, Schema]) -> Schema:
+    own = getattr(cls, "own_schema", None)
+    if own is not None:
+        return own(definitions)
     name = cls.__name__
     if name not in definitions:
         definitions[name] = {}  # stands in while a class that refers to itself is described
@@ -211,15 +229,17 @@ def read_value(hint: Any, data: Any) -> Any:
     if origin in (list, tuple):
         return tuple(read_value(arguments[0], item) for item in data)
     if dataclasses.is_dataclass(hint):
-        return read(cast("type[Any]", hint), data)
+        own = getattr(hint, "own_reading", None)
+        return own(data) if own is not None else read(cast("type[Any]", hint), data)
     if origin is not None and isinstance(data, Mapping):
         return {key: read_value(arguments[1], item) for key, item in data.items()}
     return float(data) if hint is float else data
 
 
 def _fitting(options: tuple[Any, ...], data: Any) -> Any:
-    """The first option of a union that the data's form admits."""
-    return next((option for option in options if _admits(option, data)), options[0])
+    """The first option of a union that the data's form admits; a class with those keys goes before one without."""
+    admitting = [option for option in options if _admits(option, data)]
+    return next((option for option in admitting if _has_keys(option, data)), (*admitting, *options)[0])
 
 
 def _admits(hint: Any, data: Any) -> bool:
@@ -228,6 +248,8 @@ def _admits(hint: Any, data: Any) -> bool:
         return _admits(get_args(hint)[0], data)
     if origin is Literal:
         return data in get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_admits(part, data) for part in get_args(hint))
     if origin in (list, tuple):
         return isinstance(data, list)
     if origin is not None:
@@ -239,6 +261,15 @@ def _admits(hint: Any, data: Any) -> bool:
     if dataclasses.is_dataclass(hint):
         return not isinstance(data, list)
     return hint is Any or isinstance(data, hint)
+
+
+def _has_keys(hint: Any, data: Any) -> bool:
+    """Whether a mapping has keys and values of a class, and not names of somebody's choosing; all else may."""
+    hint = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if not isinstance(data, Mapping) or not dataclasses.is_dataclass(hint):
+        return True
+    known = {item.key: item.hint for item in fields_of(cast("type[Any]", hint))}
+    return all(key in known and _admits(known[key], value) for key, value in data.items())
 
 
 def defaults(cls: type) -> Iterator[tuple[str, Any]]:

@@ -68,7 +68,7 @@ class LayerSpec:
         """
         entry = catalog.find(self.class_)
         inherited = self._inherited(old, self.inherit or inherit, entry)
-        config = {**inherited, **_serialised(self.config)}
+        config = {**inherited, **serialised(self.config)}
         if entry is not None:
             for problem in catalog.check_config(self.class_, config):
                 raise EditError(problem.message, hint=problem.hint, at=("config",))
@@ -154,12 +154,12 @@ def _class_hint(name: str) -> str:
     return "a registered class is written package>Layer, an operation ops.Name"
 
 
-def _serialised(value: Any) -> Any:
+def serialised(value: Any) -> Any:
     """`{class, config}` inside arguments in the form that Keras reads."""
     if isinstance(value, Mapping):
         if "class" in value and set(value) <= {"class", "config"}:
             entry = catalog.find(value["class"])
-            inner = {"class_name": value["class"], "config": _serialised(value.get("config", {}))}
+            inner = {"class_name": value["class"], "config": serialised(value.get("config", {}))}
             return {**inner, "module": entry.module, "registered_name": None} if entry is not None else inner
-        return {key: _serialised(item) for key, item in value.items()}
-    return [_serialised(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: serialised(item) for key, item in value.items()}
+    return [serialised(item) for item in value] if isinstance(value, list | tuple) else value

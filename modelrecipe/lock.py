@@ -95,6 +95,7 @@ def _made_of(
 ) -> dict[str, Any]:
     inputs = milestone.inputs
     return {
+        **({"data": dict(sorted(milestone.data.items()))} if milestone.data else {}),
         "inputs": {name: _input(inputs[name], digests) for name in inputs},
         "matched": [{"matched": list(step.matched), "step": f"{step.number} {step.word}"} for step in milestone.steps],
         "recipe": recipe.resolved(),

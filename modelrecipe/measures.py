@@ -1,7 +1,8 @@
-"""Counts, sizes, times and shapes as people read them. Knows nothing of models and of terminals."""
+"""Counts, sizes, times and shapes as people read and write them. Knows nothing of models and of terminals."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +10,17 @@ if TYPE_CHECKING:
 
 UNKNOWN = "?"
 """Stands for what only Keras can tell."""
+
+_DECIMAL = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS = {**_DECIMAL, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?I?B)?", re.IGNORECASE | re.ASCII)
+
+
+def amount(text: str) -> int | None:
+    """The bytes that somebody wrote with their unit, decimal (`2GB`) or binary (`2GiB`); None where it is no amount."""
+    found = _AMOUNT.fullmatch(text.strip())
+    unit = (found.group(2) or "").upper() if found else ""
+    return None if found is None or unit not in _UNITS else round(float(found.group(1)) * _UNITS[unit])
 
 
 def count(number: int | None) -> str:

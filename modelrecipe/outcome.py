@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe.errors import RecipeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from modelrecipe.step import Change
 
 
@@ -44,6 +46,8 @@ class StepOutcome:
         matched: paths of the layers that its selectors matched, in order.
         changes: one entry for each layer that it changed.
         notes: further findings.
+        values: what it measured, by name.
+        files: what it writes beside models, as the recipe calls it.
         parameters: of the model afterwards.
         seconds: how long it took.
         is_unknown: the plan cannot look at the model (an architecture that only Keras can build) and stops here.
@@ -58,6 +62,8 @@ class StepOutcome:
     matched: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
+    values: Mapping[str, float] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
     parameters: int | None = None
     seconds: float = 0.0
     is_unknown: bool = False
@@ -87,12 +93,13 @@ class Output:
     Args:
         path: as the recipe says.
         file: where it goes, as seen from the working directory.
-        format: `keras`, `h5` or `weights_h5`.
+        format: `keras`, `h5`, `weights_h5` or `weights_json`.
         how: `streamed` without Keras, or `built` by Keras.
         size: bytes written; in a plan about how many, None where unknown.
         memory: about how many bytes the process will need at its peak; only in a plan, None where unknown.
         proof: None in a plan.
         exists: whether a file stands there that the run would have to be forced to replace.
+        shards: bytes of each shard that the numbers are spread over; in a plan about how many.
     """
 
     path: str
@@ -103,6 +110,7 @@ class Output:
     memory: int | None = None
     proof: Proof | None = None
     exists: bool = False
+    shards: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -134,7 +142,7 @@ class Outcome:
     @property
     def has_changes(self) -> bool:
         """Whether some step changes something, or some file is written."""
-        return bool(self.outputs) or any(step.changes for step in self.steps)
+        return bool(self.outputs) or any(step.changes or step.files for step in self.steps)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for `--json`."""

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import UsageError
+from modelrecipe import steps as built_ins
 from modelrecipe.step import Step
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def is_step(word: object) -> bool:
     Raises:
         UsageError: as `steps`, where the word is none of the built-in ones.
     """
-    return word in _built_in() or word in steps()
+    return word in built_ins.WORDS or word in steps()
 
 
 def step(word: str) -> type[Step]:
@@ -29,14 +30,7 @@ def step(word: str) -> type[Step]:
     Raises:
         UsageError: as `steps`, likewise.
     """
-    return _built_in().get(word) or steps()[word]
-
-
-@lru_cache(maxsize=1)
-def _built_in() -> Mapping[str, type[Step]]:
-    from modelrecipe.steps import BUILT_IN
-
-    return {step.word: step for step in BUILT_IN}
+    return built_ins.built_in(word) if word in built_ins.WORDS else steps()[word]
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +42,7 @@ def steps() -> Mapping[str, type[Step]]:
     """
     from importlib.metadata import entry_points  # slow to import, and needed by few
 
-    found = dict(_built_in())
+    found = {word: built_ins.built_in(word) for word in built_ins.WORDS}
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         try:
             step = entry.load()

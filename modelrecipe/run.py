@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe import lock
 from modelrecipe.edit.fit import refuse_misfits
 from modelrecipe.engine.bench import WorkBench
+from modelrecipe.engine.devices import Devices
 from modelrecipe.engine.execution import Execution
 from modelrecipe.engine.totals import totals
 from modelrecipe.errors import Problems, UsageError
@@ -33,6 +34,8 @@ def run_recipe(
     memory: int | None = None,
     progress: Callable[[str], None] | None = None,
     passing: Callable[[str], None] | None = None,
+    resume: bool = False,
+    events: Callable[[str, Mapping[str, Any]], None] | None = None,
 ) -> Outcome:
     """Carry out a recipe.
 
@@ -48,6 +51,8 @@ def run_recipe(
         memory: bytes that the run may use at its peak, as a plan estimates it; None for no limit.
         progress: told in words what takes time.
         passing: told again and again how far a long write is; for a display that replaces what it showed.
+        resume: let trainings go on from the states that an earlier run kept.
+        events: told of what happens in trainings, as a name and facts.
 
     Raises:
         RecipeError: a step, a check, the proof or the lock refuses; no output of this step or a later one exists.
@@ -58,6 +63,9 @@ def run_recipe(
     options: dict[str, Any] = {"seed": recipe.seed, "out": Path(out) if out is not None else None, "force": force}
     options |= {"executes_graphs": allow_code, "memory": memory, "passing": passing}
     told = progress or (lambda text: None)
+    devices = Devices.of(recipe)
+    heard = _unheard if devices.is_follower or events is None else events
+    options |= {"name": recipe.path.stem, "resumes": resume, "events": heard, "described": {}, "devices": devices}
     opened, expected = _try(recipe, options, told, allow_code=allow_code, versions=versions if locked else None)
     bench = WorkBench(folder=recipe.folder, **options, progress=told, opened=opened, expected=expected)
     locks: list[str] = []
@@ -66,6 +74,7 @@ def run_recipe(
         locks.append(str(lock.write_lock(recipe, milestone, bench.digests, versions)))
 
     with bench:
+        devices.prepare(told)
         import_code(recipe, allow_code=allow_code)
         execution = Execution(recipe, bench, on_output)
         execution.run()
@@ -79,6 +88,10 @@ def run_recipe(
             locks=tuple(locks),
             seconds=time.perf_counter() - begun,
         )
+
+
+def _unheard(event: str, facts: Mapping[str, Any]) -> None:
+    del event, facts
 
 
 def _try(
@@ -106,9 +119,11 @@ def _try(
             exact=exact,
             progress=progress if exact else lambda text: None,
             opened=opened,
+            compares_locks=versions is not None,
         )
         with tried:
             if exact:
+                tried.devices.prepare(progress)
                 import_code(recipe, allow_code=allow_code)
             trial = Execution(recipe, tried)
             trial.run()

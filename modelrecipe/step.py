@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from modelrecipe.graph import Located
     from modelrecipe.layer_spec import LayerSpec
     from modelrecipe.selector import Selector
+    from modelrecipe.steps.bn_reestimate import BnReestimate
+    from modelrecipe.steps.predict import Predict
+    from modelrecipe.steps.train import Train
+    from modelrecipe.training.examples import Evaluation
     from modelrecipe.weights import Tensor
 
 
@@ -35,15 +39,18 @@ class Touch(enum.Flag):
     NAMES = enum.auto()
     STRUCTURE = enum.auto()
     LIVE = enum.auto()
+    SETTINGS = enum.auto()
+    """Arguments of layers that change neither variables, nor shapes, nor the graph."""
 
 
-NOTHING, VALUES, FLAGS, NAMES, STRUCTURE, LIVE = (
+NOTHING, VALUES, FLAGS, NAMES, STRUCTURE, LIVE, SETTINGS = (
     Touch.NOTHING,
     Touch.VALUES,
     Touch.FLAGS,
     Touch.NAMES,
     Touch.STRUCTURE,
     Touch.LIVE,
+    Touch.SETTINGS,
 )
 
 ChangeKind = Literal["+", "-", "~", "-/+"]
@@ -60,6 +67,7 @@ class Change:
         what: the change in words, as `kernel x 0.8` or `MaxPooling2D to AveragePooling2D`.
         weights: names of the variables whose numbers may differ afterwards.
         flag: whether the layer's trainable flag may differ afterwards.
+        settings: arguments that may differ afterwards: `rate`; of a layer inside the layer, `layer.rate`.
     """
 
     kind: ChangeKind
@@ -68,6 +76,7 @@ class Change:
     what: str
     weights: tuple[str, ...] = ()
     flag: bool = False
+    settings: tuple[str, ...] = ()
 
 
 class Bench(Protocol):
@@ -125,6 +134,19 @@ class Bench(Protocol):
         """Put a further checkpoint aside under a name, for steps that read `from` it."""
         ...
 
+    def further(self, name: str, *at: str | int) -> Checkpoint:
+        """A further checkpoint: what was put aside under that name, else the model file at that path.
+
+        Args:
+            name: as the recipe says it.
+            at: keys of the step that lead to the name, for errors.
+
+        Raises:
+            LanguageError: nothing is called so.
+            FileError: the file cannot be read, or is damaged.
+        """
+        ...
+
     def measure(self, checkpoint: Checkpoint) -> Checkpoint:
         """The same checkpoint with all shapes and new weights known, which may need Keras once.
 
@@ -136,12 +158,76 @@ class Bench(Protocol):
         """The numbers of a tensor; None in a plan, which reads no weights."""
         ...
 
+    def seed_for(self, *parts: str) -> int:
+        """A seed of its own for what `parts` name, as a layer's key and a variable's name.
+
+        It follows from the recipe's seed, the number of the step, in training that of the batch, and `parts` alone, so
+        that nothing depends on the order in which tensors are read.
+        """
+        ...
+
+    def hold_zeros(self, key: str, name: str) -> None:
+        """In training, keep those numbers of a layer's variable at zero that are zero after this step."""
+        ...
+
+    def average(self, key: str, name: str, decay: float | None) -> None:
+        """In training, take a variable's numbers into their mean, which takes their place when the training ends.
+
+        Args:
+            key: the layer's.
+            name: the variable's.
+            decay: of an exponential mean, its share of what was before; None for the mean of all.
+        """
+        ...
+
+    def train(self, checkpoint: Checkpoint, training: Train) -> Checkpoint:
+        """The model after a training; in a plan the same model, with what may differ recorded."""
+        ...
+
+    def evaluator(
+        self, checkpoint: Checkpoint, wanted: Evaluation, *at: str | int
+    ) -> Callable[[Checkpoint], Mapping[str, float]] | None:
+        """What measures the model, or another version of it with other numbers; None in a plan.
+
+        Args:
+            checkpoint: the model.
+            wanted: what is measured, and on which examples.
+            at: keys of the step that lead to `wanted`, for errors.
+
+        Raises:
+            RecipeError: data, model, loss and metrics do not fit each other; also in a plan.
+        """
+        ...
+
+    def report(self, values: Mapping[str, float]) -> None:
+        """Tell what was measured, in words and as data."""
+        ...
+
+    def predict(self, checkpoint: Checkpoint, prediction: Predict) -> None:
+        """Write what the model gives for examples; in a plan, only find out whether that can be done."""
+        ...
+
+    def reestimate(self, checkpoint: Checkpoint, step: BnReestimate, paths: Mapping[str, str]) -> Checkpoint:
+        """The model with statistics that are taken anew from data; in a plan the same model.
+
+        Args:
+            checkpoint: the model.
+            step: says which data.
+            paths: key of each layer that is meant, to its path.
+        """
+        ...
+
     def compare(self, checkpoint: Checkpoint, path: str, batch: int) -> float | None:
         """The largest difference of outputs to those of the model file at `path`; None in a plan."""
         ...
 
-    def write(self, checkpoint: Checkpoint, path: str, format: str | None, *, force: bool) -> Checkpoint:
-        """Write the model, whole or not at all; gives back what later steps go on with."""
+    def write(
+        self, checkpoint: Checkpoint, path: str, format: str | None, *, force: bool, shard_size: int | None = None
+    ) -> Checkpoint:
+        """Write the model, whole or not at all; gives back what later steps go on with.
+
+        Weights in shards have at most `shard_size` bytes of numbers in each.
+        """
         ...
 
 

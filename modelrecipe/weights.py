@@ -132,6 +132,11 @@ class Weights(Mapping[str, tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return len(self.tensors)
 
+    @property
+    def are_stored(self) -> bool:
+        """Whether all numbers are there, and none waits for Keras to initialise it."""
+        return all(tensor.source is not None for tensors in self.tensors.values() for tensor in tensors)
+
     def of(self, key: str) -> tuple[Tensor, ...]:
         """The tensors of a layer; none where it has no variables."""
         return self.tensors.get(key, ())

@@ -231,6 +231,7 @@ def test_words_of_steps_are_completed():
         "remove",
         "rename",
         "rescale",
+        "regularize",
     ]
 
 

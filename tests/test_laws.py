@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from modelrecipe.weight_selector import ROLES
 from tests import zoo
 from tests.running import (
     OUTPUT,
@@ -126,6 +127,20 @@ def test_freezing_and_unfreezing_leave_every_number(name: str, tmp_path: Path):
 SCALABLE = [
     name for name in MODELS if name not in ("quantized_int8", "quantized_embedding", *zoo.KERAS_CHANGES_WEIGHTS)
 ]
+
+
+@over(SCALABLE)
+def test_steps_of_numbers_that_have_nothing_to_do_change_nothing(name: str, tmp_path: Path):
+    model = zoo.ZOO[name]()
+    trained = [weight for weight in model.trainable_weights if "float" in str(weight.dtype)]
+    steps = [f"average: {{with: [{SOURCE}, {SOURCE}]}}", f"interpolate: {{with: {SOURCE}, alpha: 0.3}}"]
+    if not any("float" in str(weight.dtype) for weight in model.weights):
+        pytest.skip("no layer with fractions")
+    if trained:
+        steps += ["noise: {layers: '**', stddev: 0}", "clip: {layers: '**', min: -1e4, max: 1e4}"]
+    if name not in zoo.NEEDS_CUSTOM and any(weight.name in ROLES["kernel"] for weight in trained):
+        steps += ["prune: {layers: '**', sparsity: 0, scope: global}"]
+    assert_same_model(model, edit(tmp_path, model, *steps))
 
 
 @over(SCALABLE)

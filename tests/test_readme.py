@@ -140,7 +140,7 @@ def anchors(text: str) -> set[str]:
 
 @pytest.fixture
 def with_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[modelrecipe.Step]], None]]:
-    """Enter a step into the tuple of built-in ones for the time of a test."""
+    """Enter a step's word into the tuple of built-in ones for the time of a test."""
 
     def forget() -> None:
         for cached in (*vars(registry).values(), *vars(schema).values()):
@@ -148,7 +148,7 @@ def with_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[modelr
                 cached.cache_clear()
 
     def enter(step: type[modelrecipe.Step]) -> None:
-        monkeypatch.setattr(steps, "BUILT_IN", (*steps.BUILT_IN, step))
+        monkeypatch.setattr(steps, "WORDS", (*steps.WORDS, step.word))
         forget()
 
     yield enter
@@ -169,11 +169,10 @@ def test_contributing_adds_a_step_that_works(
     (source,) = blocks(ROOT / "CONTRIBUTING.md", "python", "step")
     (test,) = blocks(ROOT / "CONTRIBUTING.md", "python", "test")
     monkeypatch.chdir(ROOT)
-    clip = module_of(source, "modelrecipe.steps.clip", monkeypatch).Clip
-    with_step(clip)
-    assert "clip" in registry.steps()
+    with_step(module_of(source, "modelrecipe.steps.round", monkeypatch).Round)
+    assert "round" in registry.steps()
     found = [
-        value for name, value in vars(module_of(test, "test_clip", monkeypatch)).items() if name.startswith("test_")
+        value for name, value in vars(module_of(test, "test_round", monkeypatch)).items() if name.startswith("test_")
     ]
     assert len(found) == 2
     for number, one in enumerate(found):

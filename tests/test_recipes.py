@@ -32,9 +32,13 @@ def run(name: str, out: Path, **given: object) -> tuple[keras.Model, modelrecipe
 
 
 def source() -> keras.Model:
+    return open_model(DIGITS)
+
+
+def open_model(path: Path) -> keras.Model:
     import keras
 
-    return keras.saving.load_model(DIGITS)
+    return keras.saving.load_model(path, compile=False)
 
 
 def weights_of(model: keras.Model) -> Weights:
@@ -95,6 +99,17 @@ def test_given_weights_fill_all_but_the_new_classifier(tmp_path: Path) -> None:
     proof = outcome.outputs[0].proof
     assert proof is not None
     assert (proof.identical, proof.fresh) == (sum(len(old[name]) for name in BACKBONE), 2)
+
+
+def test_regularize_head_adds_one_loss_of_the_stated_size(tmp_path: Path) -> None:
+    before = source()
+    after, outcome = run("regularize_head", tmp_path)
+    old, new = weights_of(before), weights_of(after)
+    assert are_bit_identical(old, new, (*BACKBONE, "head"))
+    assert outcome.outputs[0].how == "streamed"
+    assert len(after.losses) == len(before.losses) + 1
+    kernel = new["head"][0].astype("float64")
+    assert float(after.losses[-1]) == pytest.approx(1e-3 * np.square(kernel).sum(), rel=1e-5)
 
 
 def test_quickstart_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
@@ -210,31 +225,65 @@ def test_swap_head_gives_a_new_head_the_features_of_the_old_one(tmp_path: Path, 
     assert np.array_equal(*(model.predict(images, verbose=0) for model in features))
 
 
-def test_two_stages_train_the_head_and_then_the_end_of_the_backbone(tmp_path: Path) -> None:
-    first, _ = run("two_stage_1", tmp_path)
-    old, new = weights_of(source()), weights_of(first)
-    assert are_bit_identical(old, new, BACKBONE)
-    assert [weight.path for weight in first.trainable_variables] == ["head/kernel", "head/bias"]
-
-    fit(first, classes=5)
-    trained = weights_of(first)
-    assert are_bit_identical(new, trained, BACKBONE)
-    assert not np.array_equal(new["head"][0], trained["head"][0])
-    first.save(tmp_path / "trained.keras")
-
-    second, outcome = run("two_stage_2", tmp_path, source=tmp_path / "trained.keras")
-    begun = weights_of(second)
-    assert are_bit_identical(trained, begun, (*BACKBONE, "head"))
+def test_magnitude_prune_zeroes_the_smallest_half_of_each_kernel(tmp_path: Path) -> None:
+    after, outcome = run("magnitude_prune", tmp_path)
+    old, new = weights_of(source()), weights_of(after)
+    for name in old:
+        is_kernel = name in ("conv1", "conv2", "features", "head")
+        for number, (one, other) in enumerate(zip(old[name], new[name], strict=True)):
+            if not is_kernel or number:
+                assert one.tobytes() == other.tobytes()
+                continue
+            gone = other == 0
+            assert gone.sum() == round(0.5 * one.size)
+            assert one[~gone].tobytes() == other[~gone].tobytes()
+            assert np.abs(one[gone]).max() <= np.abs(one[~gone]).min()
     assert outcome.outputs[0].how == "streamed"
-    assert [weight.path for weight in second.trainable_variables] == [
-        f"{layer}/{weight}" for layer in ("conv2", "features", "head") for weight in ("kernel", "bias")
-    ]
 
-    fit(second, classes=5)
-    after = weights_of(second)
-    assert are_bit_identical(begun, after, ("conv1", "bn1", "bn2"))
-    for name in ("conv2", "features", "head"):
-        assert not np.array_equal(begun[name][0], after[name][0])
+
+def test_shrink_and_perturb_changes_kernels_alone_and_each_seed_otherwise(tmp_path: Path) -> None:
+    old = weights_of(source())
+    models = [weights_of(run("shrink_and_perturb", tmp_path / str(seed), seed=seed)[0]) for seed in (1, 2)]
+    for new in models:
+        assert are_bit_identical(old, new, ("bn1", "bn2"))
+        for name in ("conv1", "conv2", "features", "head"):
+            added = new[name][0].astype("float64") - 0.6 * old[name][0]
+            assert abs(added.std() / 0.01 - 1) < 0.2
+            assert np.array_equal(new[name][1], old[name][1])
+    assert not np.array_equal(models[0]["features"][0], models[1]["features"][0])
+
+
+def test_model_soup_is_the_mean_whatever_the_order(tmp_path: Path) -> None:
+    places = ("first", "second", "third")
+    for seed, place in enumerate(places):
+        run("shrink_and_perturb", tmp_path / place, seed=seed)
+    files = [tmp_path / place / "perturbed.keras" for place in places]
+    given = dict(zip(places, files, strict=True))
+    soup, outcome = run("model_soup", tmp_path / "soup", **given)
+    again, _ = run("model_soup", tmp_path / "again", first=files[2], second=files[0], third=files[1])
+    ingredients = [weights_of(open_model(file)) for file in files]
+    new = weights_of(soup)
+    for name in new:
+        for found, *parts in zip(new[name], *(model[name] for model in ingredients), strict=True):
+            assert np.array_equal(found, np.mean([part.astype("float64") for part in parts], axis=0).astype("float32"))
+    assert are_bit_identical(new, weights_of(again), tuple(new))
+    assert outcome.outputs[0].how == "streamed"
+    same, _ = run("model_soup", tmp_path / "same", **dict.fromkeys(places, files[0]))
+    assert are_bit_identical(ingredients[0], weights_of(same), tuple(new))
+
+
+def test_wise_ft_lies_between_both_models_and_ends_in_them(tmp_path: Path) -> None:
+    run("shrink_and_perturb", tmp_path)
+    other = tmp_path / "perturbed.keras"
+    old, far = weights_of(source()), weights_of(open_model(other))
+    for alpha, end in ((0, old), (1, far)):
+        after, _ = run("wise_ft", tmp_path / str(alpha), finetuned=other, alpha=alpha)
+        assert are_bit_identical(end, weights_of(after), tuple(old))
+    after, outcome = run("wise_ft", tmp_path / "half", finetuned=other)
+    for name, found in weights_of(after).items():
+        for one, two, three in zip(old[name], far[name], found, strict=True):
+            assert np.allclose(three, 0.5 * one.astype("float64") + 0.5 * two, rtol=1e-7, atol=1e-9)
+    assert outcome.outputs[0].how == "streamed"
 
 
 def test_no_recipe_changes_the_model_that_it_begins_with(tmp_path: Path) -> None:

@@ -236,7 +236,11 @@ APPLICATION = (
     [
         ("out.keras", "'out.keras' exists; pass --force, or write force: true"),
         ("folder.keras", "'folder.keras' is a directory; add a file name"),
-        ("out.txt", "the ending of 'out.txt' names no format; end it in .keras, .h5 or .weights.h5, or write format"),
+        (
+            "out.txt",
+            "the ending of 'out.txt' names no format; end it in .keras, .h5, .weights.h5 or .weights.json, or write"
+            " format",
+        ),
     ],
 )
 def test_an_output_that_cannot_be_is_found_before_keras_starts(path: str, said: str, tmp_path: Path):

@@ -39,6 +39,11 @@ RECIPES = {
     "names": (f"rename: {{layers: {{type: [Dense, Conv2D, BatchNormalization], {SOME}}}, to: 'new_{{name}}'}}",),
 }
 RECIPES["all at once"] = tuple(step for steps in RECIPES.values() for step in steps)
+RECIPES["whole tensors"] = (
+    f"noise: {{layers: {{has: kernel, {SOME}}}, weights: kernel, stddev: 0.1, relative: true}}",
+    f"prune: {{layers: {{has: kernel, {SOME}}}, sparsity: 0.6, scope: global}}",
+    f"clip: {{layers: {{has: kernel, {SOME}}}, weights: kernel, norm: 0.5}}",
+)
 HELD_TWICE = ("one_layer_wrapped_and_bare",)
 """The wrapper repeats the layer's name, which Keras reads from the first of both places alone: streaming leaves it."""
 

@@ -15,7 +15,7 @@ def first_message(text: str) -> str:
 
 
 def test_all_problems_are_told_at_once_in_order():
-    text = "a: .nan\nb: 1\nb: !!str 2\n3: *_bn\nc: [1\n"
+    text = "a: .nan\nb: 1\nb: !!str 2\n3.5: *_bn\nc: [1\n"
     assert refusal(text) == (
         "r.yaml:1:4: '.nan' is not a finite number; put it in quotes if text is meant\n"
         "  1 | a: .nan\n"
@@ -26,12 +26,12 @@ def test_all_problems_are_told_at_once_in_order():
         "r.yaml:3:4: tag '!!str' is not allowed; write \"!!str\" if text is meant\n"
         "  3 | b: !!str 2\n"
         "    |    ^\n"
-        "r.yaml:4:1: key '3' is a number, not text; write \"3\"\n"
-        "  4 | 3: *_bn\n"
-        "    | ^\n"
-        "r.yaml:4:4: '*_bn' names no anchor '&_bn' above it; write \"*_bn\" if text is meant\n"
-        "  4 | 3: *_bn\n"
-        "    |    ^^^^\n"
+        "r.yaml:4:1: key '3.5' is a number, not text; write \"3.5\"\n"
+        "  4 | 3.5: *_bn\n"
+        "    | ^^^\n"
+        "r.yaml:4:6: '*_bn' names no anchor '&_bn' above it; write \"*_bn\" if text is meant\n"
+        "  4 | 3.5: *_bn\n"
+        "    |      ^^^^\n"
         "r.yaml:5:4: '[' is never closed; write the ']' that ends the list\n"
         "  5 | c: [1\n"
         "    |    ^"
@@ -59,6 +59,9 @@ def test_all_problems_are_told_at_once_in_order():
             "<<: {a: 1}",
             "1:1: merge key '<<' is not part of YAML 1.2; write the keys out, or quote it if text is meant",
         ),
+        ("{3: 1, '3': 2}", "1:8: key '3' is given twice, first in line 1; remove one of the two"),
+        ("0x1F: 1", "1:1: key '0x1F' is a number, not text; write \"0x1F\""),
+        ("-1: 1", "1:1: key '-1' is a number, not text; write \"-1\""),
         ("true: 1", "1:1: key 'true' is a boolean, not text; write \"true\""),
         ("null: 1", "1:1: key 'null' is empty, not text; write \"null\""),
         ("? \n: 1", "1:2: a key is empty; write a name before ':'"),

@@ -7,6 +7,7 @@ in it. Knows neither files of models nor Keras.
 
 from modelrecipe.catalog.config import ConfigProblem, check_config, config_schema
 from modelrecipe.catalog.entry import Argument, Entry, find, keras_version, layer_names, operation_names
+from modelrecipe.catalog.settings import lora_classes, regularizers, setting_problems, settings
 from modelrecipe.catalog.variables import Variable, variables
 
 __all__ = [
@@ -19,6 +20,10 @@ __all__ = [
     "find",
     "keras_version",
     "layer_names",
+    "lora_classes",
     "operation_names",
+    "regularizers",
+    "setting_problems",
+    "settings",
     "variables",
 ]

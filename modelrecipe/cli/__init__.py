@@ -64,13 +64,25 @@ main.add_command(convert)
 @click.argument("recipe", type=_FILE)
 @recipe_options
 @click.option("--locked", is_flag=True, help="Refuse when anything differs from the lock beside the output.")
+@click.option("--resume", is_flag=True, help="Go on with a training from the state that an earlier run kept.")
+@click.option("--events", "events_file", metavar="FILE", type=_FILE, help="Tell how trainings go, as lines of JSON.")
 @json_option
 @with_screen
-def run(recipe: Path, *, screen: Screen, verbose: bool, locked: bool, **options: Any) -> None:
+def run(
+    recipe: Path,
+    *,
+    screen: Screen,
+    verbose: bool,
+    locked: bool,
+    resume: bool,
+    events_file: Path | None,
+    **options: Any,
+) -> None:
     """Carry out a recipe, prove the result, lock it.
 
     Each output appears whole or not at all, after every tensor was compared with the source.
     """
+    from modelrecipe.cli.events import events_to
     from modelrecipe.cli.targets import Targets
     from modelrecipe.cli.unsaved import tell_unsaved
     from modelrecipe.report import render
@@ -81,8 +93,16 @@ def run(recipe: Path, *, screen: Screen, verbose: bool, locked: bool, **options:
     tell_unsaved(screen, loaded)
     targets = Targets(loaded, common["out"])
     try:
-        with screen.progress() as progress:
-            outcome = run_recipe(loaded, locked=locked, progress=progress.say, passing=progress.replace, **common)
+        with screen.progress() as progress, events_to(events_file, progress.event) as events:
+            outcome = run_recipe(
+                loaded,
+                locked=locked,
+                progress=progress.say,
+                passing=progress.replace,
+                resume=resume,
+                events=events,
+                **common,
+            )
     except KeyboardInterrupt as interrupt:
         written = targets.written()
         said = f"before that, {written} was written" if written else "nothing was written"

@@ -25,10 +25,12 @@ class Progress:
     Args:
         say: told in words what is done now.
         replace: shows a text in place of the last one, however often.
+        event: shows what happens in a training: epochs in lines that stay, batches as a bar.
     """
 
     say: Callable[[str], None] | None = None
     replace: Callable[[str], None] | None = None
+    event: Callable[[str, Mapping[str, Any]], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,17 +100,25 @@ class Screen:
         if self.is_quiet:
             yield Progress()
         elif sys.stderr is None or not sys.stderr.isatty() or self.is_plain:
-            yield Progress(say=self.say)
+            yield Progress(say=self.say, event=self._tell_epoch)
         else:
             from rich.console import Console
             from rich.markup import escape
+
+            from modelrecipe.cli.training_bar import show_event
 
             with Console(stderr=True).status("") as status:
 
                 def show(text: str) -> None:
                     status.update(escape(_safe(text)))
 
-                yield Progress(say=show, replace=show)
+                yield Progress(say=show, replace=show, event=lambda name, facts: show_event(status, name, facts))
+
+    def _tell_epoch(self, event: str, facts: Mapping[str, Any]) -> None:
+        from modelrecipe.report.training import epoch_line
+
+        if event == "epoch":
+            self.say(epoch_line(facts))
 
 
 def error_data(error: RecipeError) -> dict[str, Any]:

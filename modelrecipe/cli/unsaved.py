@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def unsaved(recipe: Recipe) -> str | None:
     """What of a recipe is not written, in words; None where all that it does is."""
-    saves = [number for number, item in enumerate(recipe.steps) if isinstance(item.step, Save)]
+    saves = [
+        number for number, item in enumerate(recipe.steps) if isinstance(item.step, Save) or item.word == "predict"
+    ]
     if not saves:
         return "note: no 'save' step is carried out, so nothing is written"
     later = [item for item in recipe.steps[saves[-1] + 1 :] if item.step.touches != NOTHING]

@@ -13,6 +13,7 @@ from modelrecipe.engine.execution import Execution
 from modelrecipe.engine.reading import NeedsKerasError, input_name, read_document, refuse_unbuilt, remarks
 from modelrecipe.errors import EditError, FileError, LanguageError
 from modelrecipe.formats.architecture_files import Architecture, is_recipe, read_architecture
+from modelrecipe.formats.keras_zip.weights_writing import kept_format
 from modelrecipe.formats.repair import Writer
 from modelrecipe.formats.weights.files import WeightFile, read_weight_file
 from modelrecipe.graph import Layer, walk
@@ -50,12 +51,21 @@ def begin_with(bench: WorkBench, assembly: Assembly) -> Checkpoint:
         file = read_weight_file(bench.folder / assembly.weights)
         _note_input(bench, assembly.weights, file)
         opened, account = assemble(base, file, assembly, fresh, measure)
+        opened = _kept(opened, file)
     except FileError as error:
         error.at = error.at or ("weights",)
         raise
     for note in (*account.notes(), *remarks(opened)):
         bench.note(note)
     return opened
+
+
+def _kept(opened: Checkpoint, file: WeightFile) -> Checkpoint:
+    """The document, with an origin that says so where the file holds just what Keras would write for it."""
+    if opened.origin is None or file.kind not in ("keras_groups", "keras_shards"):
+        return opened
+    kept = kept_format(opened, file.path)
+    return opened if kept is None else replace(opened, origin=replace(opened.origin, format=kept))
 
 
 def _base(bench: WorkBench, assembly: Assembly) -> Base:

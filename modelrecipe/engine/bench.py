@@ -6,30 +6,30 @@ uses the same bench with `is_dry`: nothing is written, no number is read, and Ke
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from modelrecipe import formats, propagate
+from blake3 import blake3
+
+from modelrecipe import propagate
 from modelrecipe.edit.fit import refuse_misfits
 from modelrecipe.edit.substitution import substitute
 from modelrecipe.engine.claim import refuse_place
+from modelrecipe.engine.devices import Devices
 from modelrecipe.engine.digest import TensorDigests
-from modelrecipe.engine.memory import memory_problem, tensor_size
-from modelrecipe.engine.old_format import refuse_old_format
-from modelrecipe.engine.output import Written, format_of, planned, shown_path
+from modelrecipe.engine.further import further
+from modelrecipe.engine.memory import tensor_size
+from modelrecipe.engine.output import Written, format_of
 from modelrecipe.engine.reading import input_name, read_document, refuse_unbuilt, remarks
 from modelrecipe.engine.record import Record
-from modelrecipe.engine.training_config import optimizer_note, with_training_config
-from modelrecipe.engine.watching import watched
-from modelrecipe.engine.writing import Demands, write_proved
-from modelrecipe.errors import FileError, LanguageError, MemoryLimitError, RecipeError
-from modelrecipe.obstacles import obstacles
-from modelrecipe.outcome import Output
+from modelrecipe.engine.write_out import write_out
+from modelrecipe.errors import EditError, FileError, LanguageError, RecipeError
+from modelrecipe.report.training import shown
 from modelrecipe.selector import Selector, select
 
 if TYPE_CHECKING:
@@ -41,11 +41,16 @@ if TYPE_CHECKING:
     from modelrecipe.applications import Application
     from modelrecipe.assembly import Assembly
     from modelrecipe.checkpoint import Checkpoint
-    from modelrecipe.formats.passing import Passed
+    from modelrecipe.data import DataSummary
+    from modelrecipe.formats.extent import Extent
     from modelrecipe.graph import Located
     from modelrecipe.layer_spec import LayerSpec
     from modelrecipe.live.workshop import Workshop
     from modelrecipe.step import Change
+    from modelrecipe.steps.bn_reestimate import BnReestimate
+    from modelrecipe.steps.predict import Predict
+    from modelrecipe.steps.train import Train
+    from modelrecipe.training.examples import Evaluation
     from modelrecipe.weights import Tensor
 
 
@@ -70,6 +75,12 @@ class WorkBench:
         imports: modules that the recipe names, which may register any class.
         expected: digests that outputs must have, from their locks, by the outputs' names.
         nesting: recipes whose architecture this bench is for.
+        name: of the recipe; folders that it fills for itself are called after it.
+        resumes: whether trainings go on from the states that an earlier run kept.
+        events: told of what happens in a training, as name and facts.
+        described: what was found out of data already; a run takes it over from its trial.
+        compares_locks: whether a trial is to know what locks hold.
+        devices: those that trainings share; of several machines one alone writes.
     """
 
     folder: Path
@@ -88,7 +99,14 @@ class WorkBench:
     imports: Sequence[str] = ()
     expected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     nesting: tuple[Path, ...] = ()
+    name: str = "recipe"
+    resumes: bool = False
+    events: Callable[[str, Mapping[str, Any]], None] = lambda event, facts: None
+    described: dict[tuple[Path, str], DataSummary] = field(default_factory=dict)
+    compares_locks: bool = False
+    devices: Devices = field(default_factory=Devices)
 
+    step_number: int = 0
     record_of_step: Record = field(default_factory=Record)
     all_changes: list[Change] = field(default_factory=list)
     source: Checkpoint | None = None
@@ -99,6 +117,7 @@ class WorkBench:
     digests: TensorDigests = field(default_factory=TensorDigests)
     problems: list[RecipeError] = field(default_factory=list)
     largest_read: int = 0
+    verified: set[Extent] = field(default_factory=set)
     _stack: ExitStack = field(default_factory=ExitStack)
     _workshop: Workshop | None = None
 
@@ -150,7 +169,7 @@ class WorkBench:
         """
         if self.given is not None and not aside:
             return self._begin(self.given)
-        if self._own_output(path) is not None:
+        if self.own_output(path) is not None:
             raise LanguageError(
                 f"'{path}' is written by an earlier step, so this recipe cannot load it",
                 hint="load it in a recipe of its own",
@@ -172,7 +191,7 @@ class WorkBench:
         """A file relative to the recipe: a path of an included recipe is relative to another folder."""
         return Path(os.path.relpath(self.folder / path, self.root)).as_posix()
 
-    def _own_output(self, path: str) -> Written | None:
+    def own_output(self, path: str) -> Written | None:
         """The output of an earlier step that a path names, wherever it was written to."""
         name, file = self.name_of(path), (self.folder / path).resolve()
         return next((item for item in self.written if item.name == name or item.target.resolve() == file), None)
@@ -214,12 +233,17 @@ class WorkBench:
             raise LanguageError(f"there is a model named '{name}' already", at=("as",))
         self.kept[name] = checkpoint
 
+    def further(self, name: str, *at: str | int) -> Checkpoint:
+        """See `Bench.further`."""
+        return further(self, name, at)
+
     def measure(self, checkpoint: Checkpoint) -> Checkpoint:
         """See `Bench.measure`."""
         refuse_misfits(checkpoint)
         if checkpoint.is_opaque or (self.is_dry and not self.exact):
             return checkpoint
-        if not checkpoint.is_restructured and propagate.is_complete(checkpoint):
+        is_known = propagate.is_complete(checkpoint) and checkpoint.weights.are_stored
+        if not checkpoint.is_restructured and is_known:
             return checkpoint
         measured = self.workshop.measure(checkpoint)
         refuse_misfits(measured)
@@ -230,9 +254,58 @@ class WorkBench:
         self.largest_read = max(self.largest_read, tensor_size(tensor) or 0)
         return None if self.is_dry or tensor.source is None else tensor.read()
 
+    def seed_for(self, *parts: str) -> int:
+        """See `Bench.seed_for`."""
+        words = json.dumps([self.seed, self.step_number, *parts])
+        return int.from_bytes(blake3(words.encode()).digest()[:8])
+
+    def hold_zeros(self, key: str, name: str) -> None:
+        """See `Bench.hold_zeros`; outside of training nothing moves them."""
+
+    def average(self, key: str, name: str, decay: float | None) -> None:
+        """See `Bench.average`.
+
+        Raises:
+            EditError: there is no training here.
+        """
+        raise EditError("this step belongs into a training", hint="write it under 'during' of a 'train' step")
+
+    def train(self, checkpoint: Checkpoint, training: Train) -> Checkpoint:
+        """See `Bench.train`."""
+        from modelrecipe.engine.training_run import train  # many rooms, for few recipes
+
+        return train(self, checkpoint, training)
+
+    def evaluator(
+        self, checkpoint: Checkpoint, wanted: Evaluation, *at: str | int
+    ) -> Callable[[Checkpoint], Mapping[str, float]] | None:
+        """See `Bench.evaluator`."""
+        from modelrecipe.engine.measuring import evaluator
+
+        return evaluator(self, checkpoint, wanted, at)
+
+    def report(self, values: Mapping[str, float]) -> None:
+        """See `Bench.report`."""
+        self.record_of_step.values.update(values)
+        self.note(shown(values))
+
+    def predict(self, checkpoint: Checkpoint, prediction: Predict) -> None:
+        """See `Bench.predict`."""
+        if self.devices.is_follower:
+            return
+        from modelrecipe.engine.measuring import predict
+
+        predict(self, checkpoint, prediction)
+
+    def reestimate(self, checkpoint: Checkpoint, step: BnReestimate, paths: Mapping[str, str]) -> Checkpoint:
+        """See `Bench.reestimate`."""
+        from modelrecipe.engine.reestimating import reestimate
+
+        return reestimate(self, checkpoint, step, paths)
+
     def compare(self, checkpoint: Checkpoint, path: str, batch: int) -> float | None:
         """See `Bench.compare`."""
-        own = self._own_output(path)
+        own = self.own_output(path)
         if own is None:
             self.inputs[self.name_of(path)] = self._read(path, None)
         if self.is_dry:
@@ -241,63 +314,33 @@ class WorkBench:
         self.progress(f"comparing outputs with {path}")
         return self.workshop.compare(self.measure(checkpoint), other, batch)
 
-    def write(self, checkpoint: Checkpoint, path: str, format: str | None, *, force: bool) -> Checkpoint:
+    def write(
+        self, checkpoint: Checkpoint, path: str, format: str | None, *, force: bool, shard_size: int | None = None
+    ) -> Checkpoint:
         """See `Bench.write`."""
-        if self.given is not None:
+        if self.devices.is_follower:
+            self.note("the first worker writes it")
+        if self.given is not None or self.devices.is_follower:
             return checkpoint
-        kind, target = self.claim(path, format, force=force)
-        if kind == "h5" and not formats.can_rewrite(checkpoint, kind):
-            refuse_old_format(checkpoint)
-        measured, note = with_training_config(self.source, self.measure(checkpoint))
-        self._note_any(note)
-        how = "streamed" if formats.can_rewrite(measured, kind) else "built"
-        if how == "built" and self.is_dry:
-            self.problems += () if self.imports else obstacles(checkpoint, executes_graphs=self.executes_graphs)
-        output, name = Output(path=str(path), file=shown_path(target), format=kind, how=how), self.name_of(path)
-        if self.is_dry:
-            output = planned(output, measured, target, self.largest_read)
-            self._refuse_memory(output)
-            self.written.append(Written(output=output, target=target, name=name))
-            return measured
-        self.progress(f"writing {path}")
-        demands = Demands(
-            source=self.source, changes=self.all_changes, locked=self.expected.get(name), digests=self.digests
-        )
-        write = partial(self._put, measured, output)
-        proof, content = write_proved(measured, target, output, write, demands, may_replace=force or self.force)
-        if kind != "weights_h5":
-            self._note_any(optimizer_note(self.source, measured, self.record_of_step.notes))
-        output = replace(output, size=target.stat().st_size, proof=proof)
-        self.written.append(Written(output=output, target=target, name=name, content=content))
-        return measured
-
-    def _put(self, checkpoint: Checkpoint, output: Output, temporary: Path) -> Sequence[Passed]:
-        passed: Sequence[Passed] = ()
-        expected = planned(output, checkpoint, temporary).size if self.passing is not None else None
-        with watched(temporary, f"writing {output.path}", expected, self.passing):
-            if output.how == "streamed":
-                passed = formats.rewrite(checkpoint, temporary, output.format)
-            else:
-                passed, note = self.workshop.save(checkpoint, temporary, output.format)
-                self._note_any(note)
-        self.progress("comparing what was written with the source")
-        return passed
-
-    def _refuse_memory(self, output: Output) -> None:
-        """Note the first output that needs too much memory; one is enough to see by."""
-        problem = memory_problem(output, self.memory)
-        if problem is not None and not any(isinstance(item, MemoryLimitError) for item in self.problems):
-            self.problems.append(problem)
-
-    def _note_any(self, text: str | None) -> None:
-        if text is not None:
-            self.note(text)
+        return write_out(self, checkpoint, path, format, force=force, shard_size=shard_size)
 
     # What the runner sees
+
+    def data_digests(self) -> dict[str, str]:
+        """Name of each file or folder of data to the digest of its content.
+
+        Raises:
+            FileError: one cannot be read.
+        """
+        return {name: digest for summary in self.described.values() for name, digest in summary.digests().items()}
 
     def target(self, path: str) -> Path:
         """Where an output goes."""
         return self.out / Path(path).name if self.out is not None else self.folder / path
+
+    def target_folder(self, name: str) -> Path:
+        """Where a folder goes that the run fills for itself."""
+        return (self.out or self.root) / name
 
     def claim(self, path: str, format: str | None, *, force: bool) -> tuple[str, Path]:
         """Refuse early what could not be written in the end; a plan only notes that a file stands there.
@@ -309,7 +352,7 @@ class WorkBench:
             FileError: the ending names no format, or nothing may be written there.
         """
         kind, target = format or format_of(path), self.target(path)
-        refuse_place(target, path, claimed=self.claimed, inputs=self.inputs.values())
+        refuse_place(target, path, kind, claimed=self.claimed, inputs=self.inputs.values())
         self.claimed.append(target.resolve())
         if target.exists() and not (force or self.force):
             exists = FileError(f"'{path}' exists", hint="pass --force, or write force: true", at=("path",))

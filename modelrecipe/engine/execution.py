@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from modelrecipe.checkpoint import Checkpoint
+from modelrecipe.data import DataSpec
 from modelrecipe.edit.sizing import with_sizes
 from modelrecipe.engine.reading import NeedsKerasError
 from modelrecipe.engine.record import Record
 from modelrecipe.engine.totals import totals
 from modelrecipe.errors import BuildError, EditError, LanguageError, Problems, RecipeError
+from modelrecipe.fields import fields_of
 from modelrecipe.outcome import StepOutcome, Totals
 from modelrecipe.step import Change, Touch
 from modelrecipe.steps.save import Save
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from modelrecipe.engine.bench import WorkBench
     from modelrecipe.engine.output import Written
@@ -28,11 +31,19 @@ _RESHAPES = Touch.STRUCTURE | Touch.NAMES | Touch.LIVE
 
 @dataclass(frozen=True, kw_only=True)
 class Milestone:
-    """An output with what led to it: what had been read by then, and what the steps up to it did."""
+    """An output with what led to it: what had been read by then, and what the steps up to it did.
+
+    Args:
+        written: the output.
+        inputs: model files by name.
+        steps: outcomes.
+        data: name of each file or folder of data that was looked at, to the digest of its content.
+    """
 
     written: Written
     inputs: Mapping[str, Checkpoint]
     steps: tuple[StepOutcome, ...]
+    data: Mapping[str, str] = field(default_factory=dict)
 
 
 class Execution:
@@ -76,7 +87,8 @@ class Execution:
                 found += self._unwritable(self.recipe.steps[number:])
                 break
             except RecipeError as error:
-                found.append(self._placed(error, item))
+                several = error.problems if isinstance(error, Problems) else (error,)
+                found += [self._placed(problem, item) for problem in several]
                 if item.step.touches & _RESHAPES or self.checkpoint is None or not self.bench.is_dry:
                     break
         if found:
@@ -84,7 +96,7 @@ class Execution:
 
     def _step(self, number: int, item: RecipeStep) -> None:
         bench = self.bench
-        bench.folder, bench.record_of_step = item.folder, Record()
+        bench.folder, bench.step_number, bench.record_of_step = item.folder, number, Record()
         begun = time.perf_counter()
         if self.checkpoint is None and item.word != "load":
             hint = "load one without 'as' before it" if bench.kept else "begin the recipe with '- load: ...'"
@@ -111,13 +123,26 @@ class Execution:
                 matched=tuple(record.matched),
                 changes=tuple(record.changes),
                 notes=tuple(record.notes),
+                values=dict(record.values),
+                files=tuple(record.files),
                 parameters=self.checkpoint.parameters() if self.checkpoint is not None else None,
                 seconds=time.perf_counter() - begun,
             )
         )
         for written in bench.written[len(self.milestones) :]:
-            self.milestones.append(Milestone(written=written, inputs=dict(bench.inputs), steps=tuple(self.outcomes)))
+            self.milestones.append(
+                Milestone(
+                    written=written,
+                    inputs=dict(bench.inputs),
+                    steps=tuple(self.outcomes),
+                    data=bench.data_digests() if self._wants_digests() else {},
+                )
+            )
             self.on_output(self.milestones[-1])
+
+    def _wants_digests(self) -> bool:
+        """A plan reads no data for their digests; a trial whose locks are compared asks for them."""
+        return not self.bench.is_dry or self.bench.compares_locks
 
     def _unwritable(self, steps: Sequence[RecipeStep]) -> Iterator[RecipeError]:
         """What can be said of outputs that a plan does not come to."""
@@ -139,6 +164,7 @@ class Execution:
             broken = (
                 (change.kind != "~" and not allowed & Touch.STRUCTURE)
                 or (change.flag and not allowed & (Touch.FLAGS | Touch.STRUCTURE))
+                or (change.settings and not allowed & (Touch.SETTINGS | Touch.STRUCTURE))
                 or (change.weights and not allowed & (Touch.VALUES | Touch.STRUCTURE | Touch.LIVE))
             )
             if broken:
@@ -147,7 +173,11 @@ class Execution:
     def _placed(self, error: RecipeError, item: RecipeStep) -> RecipeError:
         made: list[Sequence[Change]] = [outcome.changes for outcome in self.outcomes]
         made[: self._first] = [()] * self._first  # what was done to a model that was loaded before
-        culprit = _culprit(error, [*made, self.bench.record_of_step.changes])
+        made.append(self.bench.record_of_step.changes)
+        if isinstance(error, EditError) and error.at:  # a step whose numbers are refused has the parameter at fault
+            steps = self.recipe.steps[: len(made)]
+            made = [own if _has(step, error.at[0]) else () for step, own in zip(steps, made, strict=True)]
+        culprit = _culprit(error, made)
         if culprit is not None and culprit < len(self.outcomes):
             return self.recipe.steps[culprit].placed(error)
         return item.placed(error)
@@ -177,10 +207,12 @@ def target_of(item: RecipeStep) -> str:
     data = item.data
     if not isinstance(data, dict):
         return str(data)
-    words = ("layers", "after", "before", "path", "application", "architecture", "map")
+    if isinstance(spec := getattr(item.step, "data", None), DataSpec):
+        return _source_of(spec)
+    words = ("layers", "after", "before", "path", "application", "architecture", "map", "with")
     first = next((key for key in words if key in data), None)
     step = item.step
-    value = getattr(step, first, None) if first else None
+    value = getattr(step, first, getattr(step, f"{first}_", None)) if first else None
     if first == "application":
         return f"keras.applications.{data['application']['name']}"
     if first == "architecture":
@@ -188,7 +220,22 @@ def target_of(item: RecipeStep) -> str:
         return f"{named} with {data['weights']}" if "weights" in data else str(named)
     if first in ("after", "before"):
         return f"{first} {value}"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return str(value).strip("'") if value is not None else ", ".join(str(key) for key in data)
+
+
+def _has(item: RecipeStep, parameter: str | int) -> bool:
+    return any(known.key == parameter for known in fields_of(type(item.step)))
+
+
+def _source_of(spec: DataSpec) -> str:
+    """Where the data come from: `digits.npz`, `cifar10`."""
+    source = getattr(spec, spec.kind)
+    if isinstance(source, Mapping):
+        return ", ".join(map(str, source.values()))
+    name = next((getattr(source, key) for key in ("name", "path", "folder", "files") if hasattr(source, key)), source)
+    return ", ".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
 def _culprit(error: RecipeError, changes: Sequence[Sequence[Change]]) -> int | None:

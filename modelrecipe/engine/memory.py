@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelrecipe import measures
 from modelrecipe.errors import MemoryLimitError
+from modelrecipe.formats import WEIGHTS_ALONE
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from modelrecipe.weights import Tensor
 
 # A process that has read a model and lets it pass by, and one that has imported Keras too.
-_LIGHT, _TENSORFLOW = 85 * 10**6, 640 * 10**6
+_LIGHT, _TENSORFLOW = 85 * 10**6, 720 * 10**6
 _PER_LAYER = 30_000
 """Of the document: a configuration with its calls."""
 _COPIES = 3
 """Of a tensor that is read as a whole: the stored numbers, the edited ones, and what compares or hashes them."""
-_BUILT_COPIES = {"keras": 2.2, "weights_h5": 2.2, "h5": 3.7}
+_BUILT_COPIES = {"keras": 2.2, "weights_h5": 2.2, "weights_json": 2.2, "h5": 3.7}
 """Of all that is saved: the live model, and what Keras holds beside it while it is filled and saved."""
 _WITH_OPTIMIZER = 3
 """Of a compiled model: Keras makes the optimizer's variables anew, which with Adam are twice the weights."""
@@ -41,19 +42,25 @@ def estimated_memory(output: Output, checkpoint: Checkpoint, largest_read: int =
     sizes = [tensor_size(tensor) for tensor in tensors]
     document = _PER_LAYER * sum(1 for _ in checkpoint.layers())
     if output.how == "streamed":
-        whole = [tensor_size(tensor) or 0 for tensor in tensors if not _passes_in_pieces(tensor)]
-        return _LIGHT + document + _COPIES * max([*whole, largest_read])
+        whole = [_held(tensor) for tensor in tensors if not _passes_in_pieces(tensor)]
+        return _LIGHT + document + max([*whole, _COPIES * largest_read])
     known = [size for size in sizes if size is not None]
     if len(known) < len(sizes):
         return None
     is_compiled = checkpoint.origin is not None and bool(checkpoint.origin.compile_config)
-    total = sum(known) * (_WITH_OPTIMIZER if is_compiled and output.format != "weights_h5" else 1)
+    total = sum(known) * (_WITH_OPTIMIZER if is_compiled and output.format not in WEIGHTS_ALONE else 1)
     return _TENSORFLOW + document + round(_BUILT_COPIES[output.format] * total)
 
 
 def _passes_in_pieces(tensor: Tensor) -> bool:
     """Whether it is never held as a whole: it lies in one piece, and its edits look at one number at a time."""
     return isinstance(tensor.source, ContiguousSource) and tensor.is_elementwise
+
+
+def _held(tensor: Tensor) -> int:
+    """Bytes of all that is held while a tensor is read; an edit that holds more than others says so."""
+    beside = max((getattr(edit, "bytes_beside", 0) for edit in tensor.edits), default=0)
+    return _COPIES * (tensor_size(tensor) or 0) + beside * (tensor.size or 0)
 
 
 def tensor_size(tensor: Tensor) -> int | None:

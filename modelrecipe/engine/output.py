@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from modelrecipe.engine.memory import estimated_memory, tensor_size
 from modelrecipe.errors import LanguageError
+from modelrecipe.formats.keras_zip.shard_writing import ENDING
+from modelrecipe.formats.keras_zip.weights_writing import IN_SHARDS
 from modelrecipe.recipe.variables import relative_path
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 # What Keras' containers take beside the numbers: groups of HDF5, and the configuration as JSON.
 _PER_FILE, _PER_LAYER, _PER_TENSOR = 2000, 3500, 400
-_ENDINGS = {".weights.h5": "weights_h5", ".keras": "keras", ".h5": "h5", ".hdf5": "h5"}
+_ENDINGS = {".weights.h5": "weights_h5", ENDING: "weights_json", ".keras": "keras", ".h5": "h5", ".hdf5": "h5"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ def format_of(path: str) -> str:
             return kind
     raise LanguageError(
         f"the ending of '{path}' names no format",
-        hint="end it in .keras, .h5 or .weights.h5, or write format",
+        hint="end it in .keras, .h5, .weights.h5 or .weights.json, or write format",
         at=("path",),
     )
 
@@ -71,8 +73,9 @@ def planned(output: Output, checkpoint: Checkpoint, target: Path, largest_read: 
     """
     sizes = [tensor_size(tensor) for key in checkpoint.weights for tensor in checkpoint.weights.of(key)]
     known = [size for size in sizes if size is not None]
-    if output.how == "streamed" and checkpoint.origin is not None:
-        size: int | None = checkpoint.origin.path.stat().st_size
+    origin = checkpoint.origin
+    if output.how == "streamed" and origin is not None and not output.shards and origin.format != IN_SHARDS:
+        size: int | None = origin.path.stat().st_size
     elif len(known) < len(sizes):
         size = None
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modelrecipe.edit.settings import differing_settings
 from modelrecipe.edit.surgery import keys_inside
 from modelrecipe.engine.same_architecture import differences
 from modelrecipe.errors import ProofError
@@ -61,6 +62,7 @@ def prove(
     )
     found += _lost_layers(source, kept, replaced)
     found += _changed_flags(source, edited, written, changes)
+    found += _changed_settings(source, edited, changes)
     found += differences(edited, written)
     if found:
         raise ProofError(
@@ -89,7 +91,7 @@ def _judge(
         return "fresh", None
     digest = digests.of(written)
     arrived = None if digest == digests.of(wanted) else "is not what the steps make it"
-    if before is None or key.startswith("+"):
+    if before is None or before.source is None or key.startswith("+"):
         return "fresh", arrived
     if (key, wanted.name) in named:
         return "changed", arrived
@@ -138,6 +140,20 @@ def _changed_flags(source: Checkpoint, edited: Checkpoint, written: Checkpoint, 
         if flag is not None and flag is not item.is_effectively_trainable:
             found.append(f"the trainable flag of '{item.path}' did not survive saving")
     return found
+
+
+def _changed_settings(source: Checkpoint, edited: Checkpoint, changes: Sequence[Change]) -> list[str]:
+    """The arguments that differ from the source's in layers that were not replaced, and that no step names."""
+    named = {(change.key, name) for change in changes for name in change.settings}
+    other = {change.key for change in changes if change.kind != "~"}
+    before = {} if source.is_opaque else {item.layer.key: item.layer for item in _leaves(source)}
+    return [
+        f"'{name}' of '{item.path}' changed, but no step names it"
+        for item in _leaves(edited)
+        if item.layer.key in before and item.layer.key not in other
+        for name in differing_settings(before[item.layer.key], item.layer)
+        if (item.layer.key, name) not in named
+    ]
 
 
 def _leaves(checkpoint: Checkpoint) -> list[Located]:

@@ -38,6 +38,10 @@ def remarks(checkpoint: Checkpoint) -> Iterator[str]:
         if checkpoint.origin.repairs:
             yield measures.listed("repair", checkpoint.origin.repairs)
         yield from checkpoint.origin.remarks
+    adapted = [item.path for item in checkpoint.layers() if item.layer.config.get("lora_rank")]
+    if adapted:
+        which = measures.quoted(adapted)
+        yield f"LoRA adapters of {which} are merged in the file: Keras begins with zeros, which never train"
 
 
 def refuse_unbuilt(application: Application) -> None:

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Record:
-    """What one step matched, did and found, and whether it began with another model."""
+    """What one step matched, did, found, measured and wrote, and whether it began with another model."""
 
     matched: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    values: dict[str, float] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
     is_beginning: bool = False

@@ -7,6 +7,7 @@ name them, and computed masks not at all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from ctypes import c_float
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
@@ -67,13 +68,27 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _is_same(one: Any, other: Any) -> bool:
+    one, other = _untupled(one), _untupled(other)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return not _differing(one, other)
     if isinstance(one, Mapping) or isinstance(other, Mapping):
-        return _name_of(one) == _name_of(other)
+        return _folded(_name_of(one)) == _folded(_name_of(other))
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(_is_same(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, float) and isinstance(other, float):
+        # Some objects keep their numbers as float32 (keras, `regularizers.L1`).
+        return one == other or c_float(one).value == c_float(other).value
     return one == other
+
+
+def _untupled(value: Any) -> Any:
+    """A tuple as Keras writes it, as a list."""
+    return value.get("items") if isinstance(value, Mapping) and value.get("class_name") == "__tuple__" else value
+
+
+def _folded(name: Any) -> Any:
+    """One spelling for the two that Keras has for its objects: `non_neg` and `NonNeg`."""
+    return name.replace("_", "").lower() if isinstance(name, str) else name
 
 
 def _name_of(value: Any) -> Any:

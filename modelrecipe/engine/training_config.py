@@ -43,6 +43,11 @@ def with_training_config(source: Checkpoint | None, edited: Checkpoint) -> tuple
     return _compiled(edited, _renamed(origin.compile_config, names)), None
 
 
+def uncompiled(checkpoint: Checkpoint) -> Checkpoint:
+    """The document without the source's loss, metrics and optimizer."""
+    return _compiled(checkpoint, None)
+
+
 def optimizer_note(source: Checkpoint | None, edited: Checkpoint, said: Iterable[str]) -> str | None:
     """What becomes of a compiled source's optimizer, whose state belongs to the variables that trained.
 

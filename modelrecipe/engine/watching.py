@@ -23,7 +23,7 @@ def watched(path: Path, what: str, total: int | None, tell: Callable[[str], None
     """Tell several times a second how many bytes of a file are written, until the block ends.
 
     Args:
-        path: the file in the making.
+        path: the file in the making, or a folder of several.
         what: what is being done, as `writing out.keras`.
         total: how many bytes it will have, about; None where nobody knows.
         tell: shows a text in place of the last one; None where nobody looks.
@@ -45,7 +45,7 @@ def _watch(path: Path, what: str, total: int | None, tell: Callable[[str], None]
     begun: float | None = None
     while not is_done.wait(_PAUSE):
         try:
-            size = path.stat().st_size
+            size = sum(item.stat().st_size for item in ([*path.iterdir()] if path.is_dir() else [path]))
         except OSError:  # not there yet, or not any more
             continue
         if size == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,11 @@ from modelrecipe.engine.digest import ContentDigest, TensorDigests, content_dige
 from modelrecipe.engine.proof import prove
 from modelrecipe.errors import LockError
 from modelrecipe.files import atomic_output
+from modelrecipe.formats.hdf5.tensors import ContiguousSource
+from modelrecipe.formats.keras_zip.shard_set import shard_set
 from modelrecipe.formats.passing import verify
 from modelrecipe.formats.same_layout import extents_of
+from modelrecipe.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +48,7 @@ def write_proved(
     checkpoint: Checkpoint,
     target: Path,
     output: Output,
-    write: Callable[[Path], Sequence[Passed]],
+    write: Callable[[Path], Mapping[Path, Sequence[Passed]]],
     demands: Demands,
     *,
     may_replace: bool,
@@ -55,7 +59,7 @@ def write_proved(
         checkpoint: what is written.
         target: where the file goes; nothing stands there when a demand is not met.
         output: its name in the recipe and its format.
-        write: writes the model to the path that it is given, and says what passed by on the way.
+        write: writes the model to the path that it is given, and says what passed by on the way into which file.
         demands: what the file must hold.
         may_replace: whether a file that stands there gives way.
 
@@ -64,22 +68,38 @@ def write_proved(
         LockError: the lock demands other content.
         FileError: the file cannot be written.
     """
-    with atomic_output(target, may_replace=may_replace) as temporary:
+    is_spread = output.format == "weights_json"
+    with (
+        shard_set(target) if is_spread else nullcontext() as files,
+        atomic_output(target, may_replace=may_replace) as temporary,
+    ):
         passed = write(temporary)
-        if output.format == "weights_h5":
+        if output.format in formats.WEIGHTS_ALONE:
             read_back = replace(checkpoint, weights=formats.read_weights(temporary, checkpoint.model))
         else:
             read_back = formats.read_checkpoint(temporary, output.format)
         for extent in extents_of(read_back):
             verify(extent)
-        demands.digests.learn(passed, read_back)
+        for file, pieces in passed.items():
+            demands.digests.learn(pieces, _within(file, read_back) if is_spread else read_back)
         proof = None
         if demands.source is not None:
             proof = prove(demands.source, checkpoint, read_back, demands.changes, demands.digests)
         content = content_digest(read_back, demands.digests)
         if demands.locked is not None:
             _refuse_other_content(output.path, content, demands.locked)
+        if files is not None:
+            files.place(temporary)
     return proof, content
+
+
+def _within(file: Path, whole: Checkpoint) -> Checkpoint:
+    """The tensors that lie in one of several files."""
+    tensors = {
+        key: tuple(one for one in own if isinstance(one.source, ContiguousSource) and one.source.extent.file == file)
+        for key, own in whole.weights.items()
+    }
+    return replace(whole, weights=Weights(tensors))
 
 
 def _refuse_other_content(shown: str, found: ContentDigest, locked: Mapping[str, str]) -> None:

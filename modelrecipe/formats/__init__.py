@@ -16,8 +16,10 @@ from modelrecipe.formats.hdf5 import reading as hdf5
 from modelrecipe.formats.hdf5 import writing as hdf5_writing
 from modelrecipe.formats.hdf5.tensors import open_hdf5, read_tree
 from modelrecipe.formats.keras_zip import reading as keras_zip
+from modelrecipe.formats.keras_zip import shards, weights_writing
 from modelrecipe.formats.keras_zip import writing as keras_zip_writing
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER, bind
+from modelrecipe.formats.keras_zip.shard_writing import ENDING, write_shards
 from modelrecipe.formats.tensorflow import MODEL_FILE, SAVED_MODEL, TFSM, is_saved_model
 from modelrecipe.formats.tensorflow.prefix import is_bundle, is_bundle_part
 
@@ -37,14 +39,21 @@ _BEGINNING = 2**16
 _NAMES = {"keras": "a Keras zip", "h5": "HDF5", SAVED_MODEL: "a SavedModel directory"}
 _CONTAINERS = {TFSM: SAVED_MODEL}
 _READERS = ("keras", "h5", SAVED_MODEL, TFSM)
+_BESIDE = (weights_writing.ALONE, weights_writing.IN_SHARDS)
 _REWRITERS: Mapping[tuple[str, str], Callable[[Checkpoint, Path, Path], list[Passed]]] = {
     ("keras_zip", "keras"): keras_zip_writing.rewrite,
     ("keras_zip", "weights_h5"): keras_zip_writing.rewrite_weights,
     ("hdf5", "h5"): hdf5_writing.rewrite,
+    **{(origin, "keras"): weights_writing.rewrite_model for origin in _BESIDE},
+    **{(origin, "weights_h5"): weights_writing.rewrite_weights for origin in _BESIDE},
 }
+_SPREAD = "weights_json"
 
-FORMATS = ("keras", "h5", "weights_h5")
-"""What a recipe may write: a whole model as a zip or as HDF5, or the weights alone."""
+FORMATS = ("keras", "h5", "weights_h5", "weights_json")
+"""What a recipe may write: a whole model as a zip or as HDF5, or the weights alone, in one file or in shards."""
+
+WEIGHTS_ALONE = ("weights_h5", "weights_json")
+"""Those without architecture."""
 
 
 def read_checkpoint(path: Path, format: str | None = None, *, mends: bool = True) -> Checkpoint:
@@ -77,11 +86,13 @@ def _reader(format: str) -> Callable[..., Checkpoint]:
 
 
 def read_weights(path: Path, model: Layer) -> Weights:
-    """The tensors in a `.weights.h5` file of Keras 3, under the keys of the model that it belongs to.
+    """The tensors in a `.weights.h5` file of Keras 3, or in the shards of a list, under the keys of their model.
 
     Raises:
         FileError: the file is damaged, or its groups do not fit the model.
     """
+    if path.name.endswith(ENDING):
+        return bind(model, shards.read(path)[0]).weights
     extent = Extent.whole(path)
     with open_hdf5(extent) as handle:
         root = read_tree(handle, extent, skip=(OPTIMIZER,))
@@ -136,6 +147,10 @@ def can_rewrite(checkpoint: Checkpoint, format: str) -> bool:
     origin = checkpoint.origin
     if origin is None or origin.repairs or checkpoint.is_restructured:
         return False
+    if format == _SPREAD:
+        return origin.format in ("keras_zip", *_BESIDE)
+    if format == "keras" and origin.format in _BESIDE and not weights_writing.is_whole(checkpoint.model):
+        return False
     return (origin.format, format) in _REWRITERS
 
 
@@ -152,3 +167,26 @@ def rewrite(checkpoint: Checkpoint, target: Path, format: str) -> list[Passed]:
     if origin is None or not can_rewrite(checkpoint, format):
         raise FileError(f"the model cannot be written as '{format}' without building it first")
     return _REWRITERS[origin.format, format](checkpoint, origin.path, target)
+
+
+def rewrite_in_shards(checkpoint: Checkpoint, target: Path, limit: int) -> dict[Path, list[Passed]]:
+    """Write the weights of the checkpoint as shards beside the list `target`; says what passed by into which.
+
+    Args:
+        checkpoint: an edited document.
+        target: the list, which is written last. Its shards are written in place too, see `shard_set`.
+        limit: bytes of numbers in a shard at most.
+
+    Raises:
+        FileError: the origin changed since it was read, is damaged, or `can_rewrite` says no.
+        LanguageError: the variables of a layer do not fit one shard.
+    """
+    origin = checkpoint.origin
+    if origin is None or not can_rewrite(checkpoint, _SPREAD):
+        raise FileError(f"the model cannot be written as '{_SPREAD}' without building it first")
+    return write_shards(weights_writing.tree_of_weights(checkpoint, origin.path), target, limit)
+
+
+def split(weights: Path, model: Layer, target: Path, limit: int) -> dict[Path, list[Passed]]:
+    """Spread a `.weights.h5` file that Keras wrote of a model over shards; see `rewrite_in_shards`."""
+    return write_shards(weights_writing.whole_file(model, weights), target, limit)

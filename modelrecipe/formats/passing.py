@@ -6,38 +6,25 @@ Memory is a few pieces, or one tensor where an edit has to see it whole. Knows n
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from isal import isal_zlib
 
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
+from modelrecipe.formats.lines import PIECE, changed, lines_to
 from modelrecipe.weights import hasher
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import IO
 
-    from typing_extensions import Buffer
-
     from modelrecipe.formats.extent import Extent
+    from modelrecipe.formats.lines import Lines, Sink
     from modelrecipe.weights import Tensor
-
-_PIECE = 1 << 20
-_WAITING = 8
-
-
-class Sink(Protocol):
-    """What bytes are written to."""
-
-    def write(self, content: Buffer, /) -> int:
-        """Write bytes."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +71,7 @@ def stream(base: Extent, regions: Sequence[Region], target: Sink, *, original: E
     """
     checked = original or base
     passed: list[_Passing] = []
-    with base.open() as around, checked.open() as old, Line() as hashing, Line() as writing:
-        lines = _Lines(hashing=hashing, writing=writing, target=target)
+    with base.open() as around, checked.open() as old, lines_to(target) as lines:
         reader = _Reader(file=old, extent=checked)
         position = 0
         for region in sorted(regions, key=lambda region: region.offset):
@@ -111,12 +97,7 @@ def verify(extent: Extent) -> None:
             _Reader(file=file, extent=extent).finish()
 
 
-def changed(extent: Extent) -> FileError:
-    """What to say when a file ends before its time."""
-    return FileError(f"'{extent.file}' changed while it was read", hint="run again")
-
-
-def _fill(base: Extent, around: IO[bytes], start: int, end: int, lines: _Lines, reader: _Reader) -> None:
+def _fill(base: Extent, around: IO[bytes], start: int, end: int, lines: Lines, reader: _Reader) -> None:
     """What stands between two tensors; where it comes from another file, the checked one passes by unseen."""
     if base is reader.extent:
         for piece in reader.take(end - start):
@@ -124,13 +105,7 @@ def _fill(base: Extent, around: IO[bytes], start: int, end: int, lines: _Lines, 
         return
     for _ in reader.take(max(0, min(end, reader.extent.size) - start)):
         pass
-    around.seek(base.start + start)
-    while start < end:
-        piece = around.read(min(_PIECE, end - start))
-        if not piece:
-            raise changed(base)
-        lines.write(piece)
-        start += len(piece)
+    lines.copy(base, around, start, end)
 
 
 @dataclass
@@ -145,7 +120,7 @@ class _Passing:
         return Passed(region=self.region, before=before, after=after)
 
 
-def _pass(region: Region, reader: _Reader, lines: _Lines) -> _Passing:
+def _pass(region: Region, reader: _Reader, lines: Lines) -> _Passing:
     """One tensor, read, edited, hashed and written."""
     source, tensor = region.source, region.tensor
     is_native = np.dtype(source.stored).isnative
@@ -165,18 +140,20 @@ def _pass(region: Region, reader: _Reader, lines: _Lines) -> _Passing:
         return _Passing(region, before, after)
     for piece in reader.take(source.size):
         lines.hash(before, piece)
-    new = _bytes_of(to_stored(tensor.read(), np.dtype(source.stored)))
+    new = bytes_of(to_stored(tensor.read(), np.dtype(source.stored)))
     lines.hash(after, new)
     lines.write(new)
+    lines.wait()  # one whole tensor at a time is enough to hold in memory
     return _Passing(region, before, after)
 
 
 def _edited(tensor: Tensor, source: ContiguousSource, piece: bytes) -> memoryview:
     values = as_keras(np.frombuffer(piece, np.dtype(source.stored)), source.dtype)
-    return _bytes_of(to_stored(tensor.edited(values), np.dtype(source.stored)))
+    return bytes_of(to_stored(tensor.edited(values), np.dtype(source.stored)))
 
 
-def _bytes_of(values: np.ndarray[Any, Any]) -> memoryview:
+def bytes_of(values: np.ndarray[Any, Any]) -> memoryview:
+    """An array as the bytes that it is made of."""
     return values.reshape(-1).view(np.uint8).data
 
 
@@ -196,7 +173,7 @@ class _Reader:
         """The next bytes in pieces."""
         end = self.position + count
         while self.position < end:
-            wanted = min(_PIECE, end - self.position)
+            wanted = min(PIECE, end - self.position)
             piece = self.file.read(wanted)
             if len(piece) < wanted:
                 raise changed(self.extent)
@@ -211,46 +188,3 @@ class _Reader:
             pass
         if self.extent.crc is not None and self.crc != self.extent.crc:
             raise FileError(f"'{self.extent.file}' is damaged: the checksum of its weights does not match")
-
-
-class Line:
-    """A thread that does jobs in the order in which they are put; few may wait, so that memory stays small."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
-        self._waiting: deque[Future[object]] = deque()
-
-    def __enter__(self) -> Line:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=kind is not None)
-        while self._waiting and kind is None:
-            self._waiting.popleft().result()
-
-    def put(self, job: Callable[[Buffer], object], piece: Buffer) -> None:
-        """Do a job with a piece, later.
-
-        Raises:
-            Exception: what an earlier job raised.
-        """
-        if len(self._waiting) >= _WAITING:
-            self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(job, piece))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Lines:
-    """Where pieces go."""
-
-    hashing: Line
-    writing: Line
-    target: Sink
-
-    def hash(self, state: Any, piece: Buffer) -> None:
-        """Hash a piece into `state`; nothing where there is no state."""
-        if state is not None:
-            self.hashing.put(state.update, piece)
-
-    def write(self, piece: Buffer) -> None:
-        self.writing.put(self.target.write, piece)

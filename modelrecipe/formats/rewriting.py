@@ -16,11 +16,13 @@ import h5py
 
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, damage_of, open_hdf5, to_stored, tree_of
-from modelrecipe.formats.passing import Passed, Region, Sink, changed, stream, verify
+from modelrecipe.formats.lines import changed
+from modelrecipe.formats.passing import Passed, Region, stream, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from modelrecipe.formats.lines import Sink
     from modelrecipe.weights import Tensor
 
 _PIECE = 1 << 21

@@ -17,8 +17,9 @@ from modelrecipe.errors import BuildError, ShapeError
 from modelrecipe.formats.tensorflow import TFSM_CLASS
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
 from modelrecipe.keras_config import iter_configs
+from modelrecipe.live.adapters import alphas, still_variables
 from modelrecipe.live.construct import foreign_code, make, reason
-from modelrecipe.live.placing import places
+from modelrecipe.live.placing import Placed, places
 from modelrecipe.live.private import begin, can_defer, deferring, initialise, inner_layers, is_empty, sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.live.state import fill
@@ -43,6 +44,7 @@ class Built:
         shapes: for the path of every model ("" for the outermost), the shape of each tensor inside.
         paths: a path for every key, for messages.
         fresh: what Keras initialised of the layers that no file fills wholly, taken before anything was filled in.
+        still: variables that do not train, whatever the flag of their layer.
     """
 
     model: Any = None
@@ -50,6 +52,7 @@ class Built:
     shapes: dict[str, dict[TensorKey, Shape | None]] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     fresh: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
+    still: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def build(
@@ -86,6 +89,8 @@ def _build(
     builder = _Builder(built=built, seed=seed, is_safe=is_safe, executes_graphs=executes_graphs, waiting=waiting)
     with sharing_scope():
         built.model = builder.model(model, "")
+    for live, alpha in builder.alphas:
+        live.lora_alpha = alpha
     return built
 
 
@@ -103,7 +108,8 @@ def fill_all(built: Built, checkpoint: Checkpoint, loans: Loans | None = None) -
     filled: set[int] = set()
     for key, path in built.paths.items():
         if checkpoint.weights.of(key) or key.startswith("+"):
-            _fill(built.layers[key], checkpoint.weights.of(key), path, loans)
+            placed = _fill(built.layers[key], checkpoint.weights.of(key), path, loans)
+            built.still[key] = still_variables(built.layers[key], placed)
             filled |= {id(variable) for variable in getattr(built.layers[key], "weights", ())}
     for key, path in built.paths.items():
         # A layer inside a wrapper may be shared with the graph, where its weights were filled.
@@ -113,11 +119,12 @@ def fill_all(built: Built, checkpoint: Checkpoint, loans: Loans | None = None) -
     initialise(variable for variable in built.model.variables if loans is None or variable not in loans)
 
 
-def _fill(layer: Any, tensors: Sequence[Tensor], path: str, loans: Loans | None) -> None:
+def _fill(layer: Any, tensors: Sequence[Tensor], path: str, loans: Loans | None) -> Placed:
+    """Fill one layer; gives back which variable took which tensor, where that is plain to see."""
     placed = places(layer, tensors) if tensors else None
     if placed is None:
         fill(layer, tensors, path)
-        return
+        return []
     for variable, tensor in placed:
         if loans is not None:
             loans.add(variable, tensor)
@@ -125,6 +132,7 @@ def _fill(layer: Any, tensors: Sequence[Tensor], path: str, loans: Loans | None)
             begin(variable, tensor.read())
         else:
             variable.assign(tensor.read())
+    return placed
 
 
 def set_live_flags(built: Built, model: Layer) -> None:
@@ -137,6 +145,8 @@ def set_live_flags(built: Built, model: Layer) -> None:
     inside = [item.layer for item in walk(model) if not item.layer.is_operation and item.layer.key in built.layers]
     for layer in sorted(inside, key=lambda layer: layer.graph is None):
         _set_flag(built.layers[layer.key], layer)
+    for variable in (variable for variables in built.still.values() for variable in variables):
+        variable.trainable = False
 
 
 def _set_flag(live: Any, layer: Layer) -> None:
@@ -162,10 +172,13 @@ class _Builder:
     is_safe: bool
     executes_graphs: bool
     waiting: frozenset[str] = frozenset()
+    alphas: list[tuple[Any, float]] = field(default_factory=list)
 
     def leaf(self, layer: Layer, path: str) -> Any:
         is_trusted = self.executes_graphs and layer.class_name == TFSM_CLASS
-        return make(layer, path, is_safe=self.is_safe and not is_trusted)
+        live = make(layer, path, is_safe=self.is_safe and not is_trusted)
+        self.alphas += alphas(live)
+        return live
 
     def model(self, layer: Layer, path: str) -> Any:
         """A Functional or Sequential model."""

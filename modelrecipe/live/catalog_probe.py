@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import keras
 import numpy as np
+import tensorflow as tf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,15 +36,36 @@ _TOGETHER: Mapping[str, Mapping[str, Any]] = {
 }
 _GIVEN: Mapping[str, tuple[Any, ...]] = {"mean": (1.0,), "variance": (2.0,), "bias_axes": ("c",)}
 
+REFUSALS = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tf.errors.OpError,
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """One variable in a weight file: the group below the layer's own, the key in it, and which variable it is."""
+    """One variable in a weight file.
+
+    Args:
+        group: the group below the layer's own.
+        key: the key in it.
+        name: of the variable, after the names of the inner layers that hold it.
+        is_trainable: whether it is trained.
+        number: of the variable among the layer's own, from 1 on; 0 for what is no variable.
+    """
 
     group: str
     key: str
     name: str
     is_trainable: bool
+    number: int = field(default=0, compare=False)
 
     @property
     def identity(self) -> tuple[str, str, bool]:
@@ -86,7 +108,7 @@ def refusal(layer_class: type[Any], sample: Sample, changed: Mapping[str, Any]) 
     """What Keras says against the arguments; None when it takes them."""
     try:
         make(layer_class, sample, changed)
-    except (ValueError, TypeError, NotImplementedError, KeyError, AttributeError, IndexError, RuntimeError) as error:
+    except REFUSALS as error:
         return str(error).split("\n\nArguments received", maxsplit=1)[0]
     return None
 
@@ -109,7 +131,8 @@ def _read(group: Any, variables: list[Any], path: str, prefix: str) -> Iterator[
         is_known = key.isdigit() and number.is_integer() and 1 <= number <= len(variables)
         variable = variables[int(number) - 1] if is_known else None
         name, is_trainable = (variable.name, variable.trainable) if variable is not None else (key, False)
-        yield Saved(group=path, key=key, name=prefix + name, is_trainable=is_trainable)
+        label = prefix + name
+        yield Saved(group=path, key=key, name=label, is_trainable=is_trainable, number=int(number) if is_known else 0)
     for child in sorted((name for name in group if name != "vars"), key=_keras_order):
         inner = group[child]
         label = inner["vars"].attrs.get("name") if "vars" in inner else None

@@ -28,6 +28,7 @@ from keras.src.ops.operation import Operation
 from modelrecipe.live import catalog_arguments as arguments
 from modelrecipe.live.catalog_probe import learn_variables, make, refusal
 from modelrecipe.live.catalog_samples import FOREIGN, layer_aliases, layer_classes, sample
+from modelrecipe.live.catalog_settings import learn_regularizers, learn_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,8 +82,14 @@ def _layer(name: str, layer_class: type[Any]) -> dict[str, Any]:
         entry["merges"] = True
     if name in _ELEMENTWISE_MERGES:
         entry["broadcasts"] = True
+    settings = learn_settings(name, layer_class, sample(name), facts)
+    if settings:
+        entry["settings"] = settings
     if name in _CONTAINERS:
         return {**entry, "container": True}
+    regularized = learn_regularizers(layer_class, sample(name), facts)
+    if regularized:
+        entry["regularizers"] = regularized
     variables = learn_variables(layer_class, sample(name), facts)
     if variables:
         entry["variables"] = variables

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.catalog.variables import snake_case
+from modelrecipe.live.adapters import is_adapted, numbered_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,6 +56,8 @@ def _saved(layer: Any, folder: str) -> Mapping[str, Any]:
     """The variables that the file keeps in a folder below the layer's own, by number; none where it is not plain."""
     *parts, last = folder.split("/")
     holder = _inner(layer, parts) if last == "vars" else None
+    if holder is not None and is_adapted(holder) and _has_protocol(holder):
+        return numbered_variables(holder)
     if holder is None or not _is_plain(holder):
         return {}
     store: dict[str, Any] = {}
@@ -89,6 +92,10 @@ def _items(container: Iterable[Any]) -> dict[str, Any]:
 def _is_plain(holder: Any) -> bool:
     if getattr(holder, "quantization_mode", None) or getattr(holder, "lora_enabled", False):
         return False
+    return _has_protocol(holder)
+
+
+def _has_protocol(holder: Any) -> bool:
     return all(_is_of_keras(holder, method) for method in _PROTOCOL)
 
 

@@ -150,3 +150,23 @@ def quick_saving() -> Iterator[None]:
     finally:
         for name, attributes in before.items():
             state.set_global_attribute(name, attributes)
+
+
+@contextlib.contextmanager
+def deterministic(is_wanted: bool) -> Iterator[None]:
+    """While it is open, TensorFlow uses deterministic operations alone, if that is wanted.
+
+    TensorFlow documents how this is begun, and not how it is ended. Without that (another TensorFlow), it stays so until
+    the process ends: slower, and without XLA.
+    """
+    if not is_wanted:
+        yield
+        return
+    config = importlib.import_module("tensorflow.python.framework.config")
+    was = config.is_op_determinism_enabled()
+    config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if not was and hasattr(config, "disable_op_determinism"):
+            config.disable_op_determinism()

@@ -33,7 +33,7 @@ def import_keras() -> ModuleType:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
         try:
-            with _quiet_stderr():
+            with quiet_stderr():
                 keras = importlib.import_module("keras")
                 keras.ops.convert_to_tensor(0)  # the first operation looks for devices, and tells what it misses
         except ImportError as error:
@@ -47,7 +47,7 @@ def import_keras() -> ModuleType:
 
 
 @contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Keep what native code writes to stderr, and show it only when the block fails."""
     try:
         descriptor = sys.stderr.fileno()

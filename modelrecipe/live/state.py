@@ -19,6 +19,7 @@ import numpy as np
 from modelrecipe import catalog
 from modelrecipe.errors import BuildError
 from modelrecipe.formats.variable_names import may_train
+from modelrecipe.live.adapters import is_adapted, numbered_variables
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.private import initialise
 from modelrecipe.live.session import import_keras
@@ -48,7 +49,7 @@ def fill(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
     with foreign_code(
         lambda error: BuildError(f"'{path}' ({type(layer).__name__}) does not take its weights: {reason(error)}")
     ):
-        if not _has_slots(tensors):
+        if not has_slots(tensors):
             _fill_by_name(layer, tensors, path)
         elif all(_own_number(tensor) is not None for tensor in tensors):
             _fill_own(layer, tensors, path)
@@ -56,7 +57,15 @@ def fill(layer: Any, tensors: Sequence[Tensor], path: str) -> None:
             _fill_through_file(layer, tensors, path)
 
 
-def _has_slots(tensors: Iterable[Tensor]) -> bool:
+def by_name(layer: Any, tensors: Sequence[Tensor]) -> list[tuple[Any, Tensor]] | None:
+    """The variable of each tensor of an old HDF5 file, by the recorded names; None where the numbers differ."""
+    if len(layer.weights) != len(tensors):
+        return None
+    return list(zip(_as_recorded(layer, [_recorded(tensor) for tensor in tensors]), tensors, strict=True))
+
+
+def has_slots(tensors: Iterable[Tensor]) -> bool:
+    """Whether the tensors say where the layer keeps them, as files of Keras 3 do."""
     return all("vars/" in tensor.slot for tensor in tensors)
 
 
@@ -163,7 +172,9 @@ def _check_shape(path: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class _Held:
+class Held:
+    """Numbers that stand in memory."""
+
     values: NDArray[np.generic]
 
     def __call__(self) -> NDArray[np.generic]:
@@ -185,7 +196,7 @@ def read(layer: Any, class_name: str, config: Mapping[str, Any]) -> tuple[Tensor
                 shape=tuple(values.shape),
                 dtype=values.dtype.name,
                 is_trainable=known.trainable if known else is_trainable,
-                source=_Held(values),
+                source=Held(values),
             )
         )
     return tuple(found)
@@ -193,7 +204,10 @@ def read(layer: Any, class_name: str, config: Mapping[str, Any]) -> tuple[Tensor
 
 def _state(layer: Any) -> Iterable[tuple[str, NDArray[np.generic], str, bool]]:
     store: dict[str, Any] = {}
-    layer.save_own_variables(store)
+    if is_adapted(layer):  # what it would save is the sum
+        store |= numbered_variables(layer)
+    else:
+        layer.save_own_variables(store)
     if len(store) == len(layer.variables):
         for number, variable in store.items():
             is_variable = hasattr(variable, "numpy")

@@ -110,6 +110,23 @@ class Workshop:
         """A live model with the document's numbers and flags; later calls may change it again."""
         return self._filled(checkpoint, None)
 
+    def lend(self, checkpoint: Checkpoint) -> build.Built:
+        """A live model of its own with the document's numbers and flags, that nobody else is given.
+
+        Raises:
+            BuildError: as `measure`; or the model is subclassed, so that its layers cannot be told apart.
+        """
+        if checkpoint.is_opaque:
+            raise BuildError(
+                f"'{checkpoint.model.class_name}' is a subclassed model, whose layers the file does not list",
+                hint="save it as a Functional model",
+            )
+        own = replace(self, _built={})
+        own._names = self._names + 2000
+        own._filled(checkpoint, None)
+        (built,) = own._built.values()
+        return built
+
     def _filled(self, checkpoint: Checkpoint, loans: Loans | None) -> Any:
         if checkpoint.is_opaque:
             return self._load(checkpoint)
@@ -222,7 +239,11 @@ def _latest(fresh: Tensor, planned: Tensor | None) -> Tensor:
     """A new variable as the steps left it: with its own numbers, with edits of the initial ones, or untouched."""
     if planned is None:
         return fresh
-    return planned if planned.source is not None else replace(fresh, edits=planned.edits)
+    return (
+        planned
+        if planned.source is not None
+        else replace(fresh, edits=planned.edits, is_trainable=planned.is_trainable)
+    )
 
 
 def _structure(checkpoint: Checkpoint) -> str:

@@ -197,7 +197,7 @@ def _summary(outcome: Outcome) -> str:
             counts[word] = counts.get(word, 0) + 1
     said = ", ".join(f"{number:,} {word}" for word, number in counts.items()) or "no layer changed"
     if not outcome.is_plan:
-        written = measures.counted(len(outcome.outputs), "file")
+        written = measures.counted(len(outcome.outputs) + sum(len(step.files) for step in outcome.steps), "file")
         return f"Done in {measures.seconds(outcome.seconds)}: {said}; {written} written."
     if any(step.is_unknown for step in outcome.steps):
         said += "; the rest is known with --exact"

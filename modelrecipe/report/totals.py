@@ -105,6 +105,9 @@ def output_lines(outcome: Outcome, width: int) -> Iterator[Text]:
 
 def _facts(output: Output, *, is_plan: bool) -> str:
     said = [output.format, "streamed" if output.how == "streamed" else "built by Keras"]
+    if output.shards:
+        many = f" of up to {measures.size(max(output.shards))}" if len(output.shards) > 1 else ""
+        said.append(measures.counted(len(output.shards), "shard") + many)
     if output.size is not None:
         said.append(measures.about(output.size) if is_plan else measures.size(output.size))
     if is_plan and output.memory is not None:

@@ -178,14 +178,21 @@ def _in_words(error: ValidationError) -> str:
         "const": lambda: f"must be {_quoted(rule)}, not {_said(value)}",
         "minimum": lambda: f"must be at least {rule}, not {value}",
         "maximum": lambda: f"must be at most {rule}, not {value}",
+        "exclusiveMinimum": lambda: f"must be more than {rule}, not {value}",
+        "exclusiveMaximum": lambda: f"must be less than {rule}, not {value}",
         "minLength": lambda: "the text is empty",
         "minItems": lambda: f"must hold {_least(error)} items, not {len(value)}" if value else "the list is empty",
         "maxItems": lambda: f"must hold {_most(error)} items, not {len(value)}",
         "minProperties": lambda: "the mapping is empty",
+        "maxProperties": lambda: f"{_quoted_all(value)} stand together; write each in an item of its own",
         "pattern": lambda: f"{_schema(error).get('patternErrorMessage', 'is not well formed')}, not {_said(value)}",
     }
     found = words.get(str(error.validator))
     return found() if found else error.message[:120]
+
+
+def _quoted_all(keys: Mapping[str, Any]) -> str:
+    return " and ".join(f"'{key}'" for key in keys)
 
 
 def _least(error: ValidationError) -> str:

@@ -22,7 +22,7 @@ from modelrecipe.weights import matches_weight
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
 
-COMPARISON = r"^\s*(<=|>=|==|<|>)\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*$"
+COMPARISON = r"^\s*(<=|>=|==|<|>)\s*(-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*$"
 
 Test = Callable[[Located], bool]
 

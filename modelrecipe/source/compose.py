@@ -25,6 +25,7 @@ MOST_ALIASED = 10_000
 MOST_DEPTH = 100
 MOST_PROBLEMS = 50
 
+_LABEL = re.compile(r"0|[1-9][0-9]*")
 # Anchors and tags before a value, with the blanks and comments that may follow them.
 _PROPERTIES = re.compile(r"(?:[&!]\S*+(?:\s+(?:#[^\r\n]*)?)*)*")
 
@@ -183,8 +184,8 @@ class _Composer:
         if not parent.is_mapping:
             parent.children[len(parent.children)] = node
         elif parent.key is None:
-            parent.key = node
-            self._check_key(node, parent)
+            parent.key = _as_label(node, self.lines.text[node.start : node.stop])
+            self._check_key(parent.key, parent)
         else:
             self._check_colon(parent.key, node, parent)
             if isinstance(parent.key.value, str):
@@ -249,3 +250,8 @@ class _Composer:
 
 def _number(character: re.Match[str]) -> str:
     return f"U+{ord(character.group()):04X}"
+
+
+def _as_label(key: Node, text: str) -> Node:
+    """A whole number as a key is the label of a class, as `0: 1.5` of `class_weight`: its text is meant."""
+    return replace(key, value=text) if isinstance(key.value, int) and _LABEL.fullmatch(text) else key

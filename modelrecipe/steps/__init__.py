@@ -1,15 +1,57 @@
-"""The built-in steps: one YAML word, one file. The order is that of the documentation."""
+"""The built-in steps: one YAML word, one file, one class. The order is that of the documentation.
 
-from modelrecipe.step import Step
-from modelrecipe.steps.check import Check
-from modelrecipe.steps.freeze import Freeze
-from modelrecipe.steps.insert import Insert
-from modelrecipe.steps.load import Load
-from modelrecipe.steps.remove import Remove
-from modelrecipe.steps.rename import Rename
-from modelrecipe.steps.replace import Replace
-from modelrecipe.steps.rescale import Rescale
-from modelrecipe.steps.save import Save
-from modelrecipe.steps.unfreeze import Unfreeze
+A step's file is imported when its word is met: a recipe needs few of them.
+"""
 
-BUILT_IN: tuple[type[Step], ...] = (Load, Replace, Insert, Remove, Rename, Rescale, Freeze, Unfreeze, Check, Save)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelrecipe.step import Step
+
+    BUILT_IN: tuple[type[Step], ...]
+    """All of them."""
+
+WORDS = (
+    "load",
+    "replace",
+    "insert",
+    "remove",
+    "rename",
+    "rescale",
+    "clip",
+    "noise",
+    "prune",
+    "average",
+    "interpolate",
+    "freeze",
+    "unfreeze",
+    "configure",
+    "regularize",
+    "enable_lora",
+    "merge_lora",
+    "train",
+    "swa",
+    "ema",
+    "bn_reestimate",
+    "evaluate",
+    "predict",
+    "keep",
+    "check",
+    "save",
+)
+
+
+def built_in(word: str) -> type[Step]:
+    """The step of one of `WORDS`; the class is called after the word, as `BnReestimate` after `bn_reestimate`."""
+    name = "".join(part.capitalize() for part in word.split("_"))
+    return getattr(import_module(f"modelrecipe.steps.{word}"), name)
+
+
+def __getattr__(name: str) -> Any:
+    """Import all steps, for who wants them all."""
+    if name != "BUILT_IN":
+        raise AttributeError(f"module 'modelrecipe.steps' has no attribute '{name}'")
+    return tuple(built_in(word) for word in WORDS)

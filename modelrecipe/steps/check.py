@@ -15,6 +15,7 @@ from modelrecipe.graph import Shape, iter_refs, locate
 from modelrecipe.propagate import end_shapes
 from modelrecipe.selector import Selector, backward_range, compare, count_range
 from modelrecipe.step import NOTHING, Bench, Step, Touch
+from modelrecipe.training.examples import Demanded, value_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +44,8 @@ class Check(Step):
     """Demand something of the model, or stop the run before anything is written.
 
     All demands of one step are tested and all failures are told. What needs no numbers is tested in the plan already.
-    `same_outputs_as` runs both models on the same inputs, drawn from the recipe's seed.
+    `same_outputs_as` runs both models on the same inputs, drawn from the recipe's seed. `evaluate` measures the model
+    on data, as the step of that name does, and its `demand` says what must come out.
 
     Example:
         - check: {outputs: {shape: [null, 5]}, trainable: "<= 60%", finite: true}
@@ -74,6 +76,7 @@ class Check(Step):
     same_outputs_as: Annotated[str | None, Doc("a model file whose outputs must be the same")] = None
     tolerance: Annotated[float, Doc("largest absolute difference that counts as the same"), _NOT_NEGATIVE] = 0.0
     batch: Annotated[int, Doc("how many samples to compare"), Rule({"minimum": 1})] = 4
+    evaluate: Annotated[Demanded | None, Doc("what must be measured on data")] = None
 
     def problems(self) -> Iterator[LanguageError]:
         """Something must be demanded; `layers` and `count` go together."""
@@ -90,6 +93,7 @@ class Check(Step):
             self.trainable,
             self.finite,
             self.same_outputs_as,
+            self.evaluate,
         )
         if all(demand is None for demand in demands):
             yield LanguageError("nothing is demanded", hint="write what must hold, as outputs: {shape: [null, 5]}")
@@ -112,6 +116,7 @@ class Check(Step):
             _check_trainable,
             _check_finite,
             _check_outputs,
+            _check_measures,
         ):
             failures += list(test(self, measured, bench))
         if failures:
@@ -247,3 +252,19 @@ def _check_outputs(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iterato
         )
     else:
         bench.note(f"outputs differ from '{step.same_outputs_as}' by at most {difference:.3g}")
+
+
+def _check_measures(step: Check, checkpoint: Checkpoint, bench: Bench) -> Iterator[CheckError]:
+    wanted = step.evaluate
+    if wanted is None:
+        return
+    measure = bench.evaluator(checkpoint, wanted, "evaluate")
+    if measure is None:
+        bench.note("what is demanded of them is checked in the run")
+        return
+    values = measure(checkpoint)
+    bench.report(values)
+    for name, comparison in wanted.demand.items():
+        value = value_of(values, name, "evaluate", "demand", name)
+        if not compare(value, comparison):
+            yield CheckError(f"{name} is {value:.6g}, not {comparison}", at=("evaluate", "demand", name))

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import ml_dtypes
-import numpy as np
-from numpy.typing import NDArray
-
-from modelrecipe import measures
 from modelrecipe.checkpoint import Checkpoint
-from modelrecipe.edit.surgery import leaves_of
-from modelrecipe.errors import EditError, nearest_names
+from modelrecipe.edit.values import Owner, Place, chosen_weights, is_representable, refuse_whole_numbers, with_edits
+from modelrecipe.errors import EditError
 from modelrecipe.fields import Doc
-from modelrecipe.graph import Located
 from modelrecipe.selector import Selector
 from modelrecipe.step import VALUES, Bench, Change, Step, Touch
-from modelrecipe.weight_selector import ALL, WeightSelector, selected_weights
+from modelrecipe.weight_selector import ALL, WeightSelector
 from modelrecipe.weights import Elementwise, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,82 +40,41 @@ class Rescale(Step):
 
     def apply(self, checkpoint: Checkpoint, bench: Bench) -> Checkpoint:
         """Scale the tensors lazily: nothing is read until the model is written."""
-        chosen = leaves_of(bench.select(checkpoint, self.layers))
-        weights = checkpoint.weights
-        done: set[str] = set()
-        for path, located in chosen.items():
-            tensors = checkpoint.weights.of(located.layer.key)
-            named = selected_weights(tensors, self.weights)
-            if not named or located.layer.key in done:
-                continue
-            done.add(located.layer.key)
-            key = located.layer.key
-            scaled = [self._scaled(tensor, path, key) if tensor.name in named else tensor for tensor in tensors]
-            weights = weights.having(key, scaled)
-            what = f"{', '.join(named)} × {self.factor:g}"
-            bench.record(Change(kind="~", layer=path, key=located.layer.key, what=what, weights=named))
-        if not done:
-            raise _nothing_named(self.weights, checkpoint, list(chosen.values()))
-        return replace(checkpoint, weights=weights)
+        places = chosen_weights(checkpoint, bench, self.layers, self.weights)
+        refuse_whole_numbers(places)
+        for place in places:
+            what = f"{', '.join(place.names)} × {self.factor:g}"
+            bench.record(Change(kind="~", layer=place.path, key=place.key, what=what, weights=place.names))
+        return with_edits(checkpoint, places, self._scaled)
 
-    def _scaled(self, tensor: Tensor, path: str, key: str) -> Tensor:
-        if tensor.dtype is not None and "float" not in tensor.dtype:
+    def _scaled(self, place: Place, tensor: Tensor) -> Tensor:
+        if tensor.dtype is not None and not is_representable(self.factor, tensor.dtype):
             raise EditError(
-                f"'{tensor.name}' of '{path}' is {tensor.dtype}, which holds no fractions",
-                hint="name the weights that are meant",
-                at=("weights",),
-            )
-        if tensor.dtype is not None and not _is_representable(self.factor, tensor.dtype):
-            raise EditError(
-                f"the factor {self.factor:g} cannot be told in {tensor.dtype}, the type of '{tensor.name}' of '{path}'",
+                f"the factor {self.factor:g} cannot be told in {tensor.dtype}, the type of '{tensor.name}' of"
+                f" '{place.path}'",
                 hint="write one that its range holds",
                 at=("factor",),
             )
-        return tensor.map(Elementwise(_Times(self.factor, tensor.name, path, key)))
+        return tensor.map(Elementwise(_Times(self.factor, place.owner(tensor))))
 
 
 @dataclass(frozen=True)
 class _Times:
     factor: float
-    name: str
-    path: str
-    key: str
+    owner: Owner
 
     def __call__(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        import numpy as np  # verbs that read no numbers do without
+
+        from modelrecipe.edit.arithmetic import overflows
+
         # A Python scalar would be widened for bfloat16; a scalar of the array's own type is what Keras would use.
         with np.errstate(over="ignore"):
             scaled = np.multiply(values, np.asarray(self.factor).astype(values.dtype))
-        if not np.isfinite(scaled).all() and (np.isfinite(values) & ~np.isfinite(scaled)).any():
-            raise EditError(
-                f"'{self.name}' of '{self.path}' holds numbers that are too large for {values.dtype} when multiplied by"
-                f" {self.factor:g}",
+        if overflows(values, scaled):
+            raise self.owner.refusal(
+                f"holds numbers that are too large for {values.dtype} when multiplied by {self.factor:g}",
                 hint="write a smaller factor",
-                at=("factor",),
-                layer=self.key,  # by the time that numbers are read, a later step is running
+                at="factor",
             )
         return scaled
-
-
-def _is_representable(factor: float, dtype: str) -> bool:
-    """Whether a factor, rounded to the type, is a finite number that still changes what it multiplies."""
-    if not math.isfinite(factor):
-        return False
-    kind = getattr(ml_dtypes, dtype, None) or np.dtype(dtype)
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = float(np.asarray(factor).astype(kind))
-    return math.isfinite(rounded) and (rounded != 0) == (factor != 0)
-
-
-def _nothing_named(weights: WeightSelector, checkpoint: Checkpoint, chosen: list[Located]) -> EditError:
-    names = sorted({tensor.name for located in chosen for tensor in checkpoint.weights.of(located.layer.key)})
-    layers = measures.quoted([located.path for located in chosen])
-    if not names or not weights:
-        verb = "has" if len(chosen) == 1 else "have"
-        return EditError(f"{layers} {verb} no weights", hint="select layers with weights: has: kernel", at=("layers",))
-    wanted = weights if isinstance(weights, str) else ", ".join(weights)
-    near = nearest_names(wanted, names) or names[:6]
-    return EditError(
-        f"no weight of {layers} is named '{wanted}'",
-        hint="nearest weights: " + measures.quoted(near, most=len(near)),
-        at=("weights",),
-    )

@@ -29,6 +29,12 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """Asked by a small process, because a child begins with the peak of its parent."""
 
 VALUES = "rescale: {layers: '*', factor: 0.5}"
+WHOLE = (
+    "noise: {layers: '*', stddev: 0.1, relative: true}",
+    "prune: {layers: '*', sparsity: 0.5, scope: global}",
+    "clip: {layers: '*', norm: 1, axis: 0}",
+    "interpolate: {with: m.keras, alpha: 0.5, mode: slerp}",
+)
 STRUCTURE = "insert: {after: b, layer: Identity}"
 
 
@@ -128,7 +134,11 @@ def test_what_is_no_amount_is_refused(folder: Path, text: str):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="the system does not count peaks of processes")
-@pytest.mark.parametrize("steps", [(VALUES,), (VALUES, "check: {finite: true}"), (STRUCTURE,)], ids=str)
+@pytest.mark.parametrize(
+    "steps",
+    [(VALUES,), (VALUES, "check: {finite: true}"), WHOLE, (VALUES, "average: {with: [m.keras, m.keras]}"), (STRUCTURE,)],
+    ids=str,
+)
 def test_an_estimate_is_no_lower_than_the_peak_and_no_idle_threat(tmp_path: Path, steps: tuple[str, ...]):
     layers = [keras.layers.Dense(3000, use_bias=False, name=name) for name in "abc"]
     keras.Sequential([keras.Input((3000,)), *layers]).save(tmp_path / "m.keras")

@@ -16,7 +16,8 @@ from modelrecipe.errors import FileError
 from modelrecipe.formats import passing
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, open_hdf5, read_tree
-from modelrecipe.formats.passing import Line, Region, stream, verify
+from modelrecipe.formats.lines import Line
+from modelrecipe.formats.passing import Region, stream, verify
 from modelrecipe.weights import Elementwise, Tensor, digest_array, hasher
 
 if TYPE_CHECKING:

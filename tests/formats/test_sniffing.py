@@ -378,7 +378,7 @@ def test_damaged_weights_are_noticed_when_they_are_copied(tmp_path: Path) -> Non
 
 def test_what_can_be_rewritten(tmp_path: Path) -> None:
     checkpoint = read_checkpoint(write_zip(tmp_path / "m.keras"))
-    assert [name for name in FORMATS if can_rewrite(checkpoint, name)] == ["keras", "weights_h5"]
+    assert [name for name in FORMATS if can_rewrite(checkpoint, name)] == ["keras", "weights_h5", "weights_json"]
     rewired = Checkpoint(
         model=checkpoint.model, weights=checkpoint.weights, origin=checkpoint.origin, is_restructured=True
     )

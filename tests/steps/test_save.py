@@ -101,8 +101,8 @@ def test_a_plan_tells_of_it_as_a_problem_of_the_run(folder: Path):
         ),
         (
             ["save: out.onnx"],
-            "4:11: save.path: the ending of 'out.onnx' names no format; end it in .keras, .h5 or .weights.h5, or write"
-            " format",
+            "4:11: save.path: the ending of 'out.onnx' names no format; end it in .keras, .h5, .weights.h5 or"
+            " .weights.json, or write format",
         ),
     ],
 )

@@ -16,7 +16,8 @@ from modelrecipe.formats.hdf5.tensors import Group, open_hdf5, read_tree
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER
 
 MAP = "weight_map"
-_LARGEST = 1 << 26
+LARGEST = 1 << 26
+"""Bytes of a list that is read."""
 _MOST_SHARDS = 10_000
 
 
@@ -26,7 +27,7 @@ def read(path: Path) -> tuple[Group, tuple[Path, ...]]:
     Raises:
         FileError: the list is damaged or names files elsewhere, or a shard is missing or damaged.
     """
-    shards = tuple(path.parent / name for name in _names(path))
+    shards = files_of(path)
     root = Group()
     for shard in shards:
         extent = Extent.whole(shard)
@@ -35,9 +36,18 @@ def read(path: Path) -> tuple[Group, tuple[Path, ...]]:
     return root, shards
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The shards that a list names.
+
+    Raises:
+        FileError: the list is damaged, or names files elsewhere.
+    """
+    return tuple(path.parent / name for name in _names(path))
+
+
 def _names(path: Path) -> list[str]:
     try:
-        data = json.loads(read_text(path, _LARGEST))
+        data = json.loads(read_text(path, LARGEST))
     except (ValueError, RecursionError) as error:
         raise FileError(f"'{path}' is not JSON ({error})") from error
     listed: Any = data.get(MAP) if isinstance(data, dict) else None

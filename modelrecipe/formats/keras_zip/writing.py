@@ -78,7 +78,12 @@ def rewrite_weights(checkpoint: Checkpoint, origin: Path, target: Path) -> list[
         return prepared.write(file)
 
 
-def _rewriting(checkpoint: Checkpoint, source: KerasZip, *, drops_optimizer: bool) -> Rewriting:
+def edits_of(checkpoint: Checkpoint, source: KerasZip) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """New numbers under the paths of datasets, and new names of layers under the paths of the groups that note them.
+
+    Raises:
+        FileError: the file changed since the tensors were read, or has no room for one.
+    """
     groups, is_opaque = source.bound.groups, source.model.graph is None
     edited: dict[str, Tensor] = {}
     for key, tensor in changed_tensors(checkpoint, source.bound.weights):
@@ -89,6 +94,11 @@ def _rewriting(checkpoint: Checkpoint, source: KerasZip, *, drops_optimizer: boo
         for key, (_, new) in renamed_layers(source.model, checkpoint.model).items()
         if key in groups and "vars" in groups[key].groups
     }
+    return edited, labels
+
+
+def _rewriting(checkpoint: Checkpoint, source: KerasZip, *, drops_optimizer: bool) -> Rewriting:
+    edited, labels = edits_of(checkpoint, source)
 
     def relabel(handle: h5py.File) -> None:
         for path, name in labels.items():

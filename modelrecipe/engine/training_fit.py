@@ -1,0 +1,114 @@
+"""Whether a training fits its model and its data, as far as documents and headers tell; all of it before TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from modelrecipe import data, measures
+from modelrecipe.engine.feeds import refuse_own
+from modelrecipe.engine.totals import totals
+from modelrecipe.errors import EditError, LanguageError, Problems, RecipeError, did_you_mean
+from modelrecipe.training.moments import refuse_later
+from modelrecipe.training.settings import KerasObject
+
+if TYPE_CHECKING:
+    from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.data import DataSpec, DataSummary
+    from modelrecipe.engine.bench import WorkBench
+    from modelrecipe.steps.train import Train
+    from modelrecipe.training.moments import Course
+    from modelrecipe.training.settings import Objects
+
+
+def summarise(
+    bench: WorkBench, checkpoint: Checkpoint, spec: DataSpec, losses: str | Mapping[str, str] | None
+) -> DataSummary:
+    """What the data are, once for a run and its trial; refused where they do not fit the model.
+
+    Raises:
+        RecipeError: something is wrong with them; `at` begins with `data`.
+    """
+    if checkpoint.is_opaque:
+        raise EditError(
+            f"'{checkpoint.model.class_name}' is a subclassed model, whose layers the file does not list",
+            hint="save it as a Functional model",
+        )
+    key = (bench.folder, repr(spec))
+    try:
+        data.require_permission(spec, allow_code=bench.executes_graphs)
+        if key not in bench.described:
+            bench.described[key] = data.describe(spec, bench.folder)
+        summary = bench.described[key]
+        refuse_own(bench, summary)
+        ends = totals(checkpoint)
+        ports = [
+            [data.Port(name=item.name, shape=item.shape, dtype=item.dtype or "float32") for item in side]
+            for side in (ends.inputs, ends.outputs)
+        ]
+        problems = data.check_against(summary, ports[0], ports[1], losses)
+        if problems:
+            raise problems[0] if len(problems) == 1 else Problems(problems)
+    except RecipeError as error:
+        for problem in error.problems if isinstance(error, Problems) else (error,):
+            problem.at = ("data", *problem.at)
+        raise
+    return summary
+
+
+def losses(given: Objects) -> str | dict[str, str]:
+    """The names of the losses, for what they ask of the targets."""
+    if isinstance(given, KerasObject):
+        return "" if given.config.get("from_logits") and "sparse" not in given.class_.lower() else given.class_
+    if isinstance(given, tuple):
+        return given[0].class_ if len(given) == 1 else ""
+    return {name: item.class_ for name, item in given.items() if isinstance(item, KerasObject)}
+
+
+def refuse_misplaced(train: Train, course: Course) -> None:
+    """Refuse what would never happen.
+
+    Raises:
+        LanguageError: a moment of `during` never comes.
+        Problems: several do not.
+    """
+    found: list[RecipeError] = []
+    for number, entry in enumerate(train.during):
+        error = refuse_later(entry.timing, course)
+        if error is not None:
+            error.at = ("during", number, *error.at)
+            found.append(error)
+    if found:
+        raise found[0] if len(found) == 1 else Problems(found)
+
+
+def refuse_outputs(checkpoint: Checkpoint, train: Train) -> None:
+    """Refuse what is said of outputs that the model has not.
+
+    Raises:
+        LanguageError: a name is no output's.
+    """
+    known = [output.name for output in totals(checkpoint).outputs]
+    for key in ("loss", "loss_weights", "metrics"):
+        given = getattr(train, key)
+        for name in given if isinstance(given, Mapping) else ():
+            if name not in known:
+                hint = did_you_mean(name, known) or f"outputs: {', '.join(known)}"
+                raise LanguageError(f"the model has no output '{name}'", hint=hint, at=(key, name))
+
+
+def refuse_labels(checkpoint: Checkpoint, train: Train) -> None:
+    """Refuse weights of labels that the model has no output for.
+
+    Raises:
+        LanguageError: it has none for one.
+    """
+    (output, *others) = totals(checkpoint).outputs
+    units = output.shape[-1] if output.shape else None
+    for label in train.class_weight if units is not None and not others else ():
+        if int(label) >= max(2, units or 0):
+            raise LanguageError(
+                f"there is no label {label}: '{output.name}' has {measures.counted(units or 0, 'output')}",
+                hint=f"labels go from 0 to {max(2, units or 0) - 1}",
+                at=("class_weight", label),
+            )

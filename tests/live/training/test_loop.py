@@ -1,0 +1,145 @@
+"""`train` against plain Keras: the same bits after the same batches."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import keras
+import pytest
+from keras import layers
+
+from tests.live.training.plain import batches, different, fit, network, numbers, trained, training, write_data
+from tests.running import OUTPUT, SOURCE, load, run, same_bits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OPTIMIZERS: dict[str, tuple[str, Any]] = {
+    "adam": ("optimizer: Adam", lambda: keras.optimizers.Adam()),
+    "momentum": (
+        "optimizer: {class: SGD, config: {learning_rate: 0.1, momentum: 0.9}}",
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+    ),
+    "decoupled decay": (
+        "optimizer: {class: AdamW, config: {learning_rate: 0.01, weight_decay: 0.1}}",
+        lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
+    ),
+    "clipped": (
+        "optimizer: {class: SGD, config: {learning_rate: 0.1}}, clip_gradients: {norm: 0.1}",
+        lambda: keras.optimizers.SGD(0.1, clipnorm=0.1),
+    ),
+    "clipped together": (
+        "learning_rate: 0.01, clip_gradients: {global_norm: 0.2}",
+        lambda: keras.optimizers.Adam(0.01, global_clipnorm=0.2),
+    ),
+    "accumulated": (
+        "learning_rate: 0.01, accumulate: 3",
+        lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=3),
+    ),
+    "averaged": (
+        "optimizer: {class: Adam, config: {use_ema: true, ema_momentum: 0.5}}",
+        lambda: keras.optimizers.Adam(use_ema=True, ema_momentum=0.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_training_has_the_bits_of_plain_keras(name: str, tmp_path: Path):
+    text, optimizer = OPTIMIZERS[name]
+    step = training(f"batch_size: 4, epochs: 2, {text}")
+    found = trained(tmp_path, network(), step)
+    wanted = fit(network(), batches(tmp_path, step), optimizer=optimizer())
+    if name == "averaged":
+        wanted.optimizer.finalize_variable_values(wanted.trainable_variables)
+    assert different(found, wanted) == []
+    assert different(found, network()) != []
+
+
+def two_outputs() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    enter = keras.Input((5,), name="enter")
+    shared = layers.Dense(6, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.1), name="shared")(enter)
+    kind = layers.Dense(3, activation="softmax", name="kind")(shared)
+    return keras.Model(enter, {"kind": kind, "size": layers.Dense(1, name="size")(shared)})
+
+
+def test_several_outputs_with_losses_of_their_own(tmp_path: Path):
+    step = training(
+        f"batch_size: 4, epochs: 2, {OPTIMIZERS['momentum'][0]}, loss_weights: {{kind: 0.5, size: 2}},"
+        " metrics: {kind: accuracy, size: mae}",
+        data="npz: data.npz, y: {kind: y, size: z}",
+        loss="{kind: sparse_categorical_crossentropy, size: mse}",
+    )
+    found = trained(tmp_path, two_outputs(), step)
+    wanted = fit(
+        two_outputs(),
+        batches(tmp_path, step),
+        optimizer=OPTIMIZERS["momentum"][1](),
+        loss={"kind": "sparse_categorical_crossentropy", "size": "mse"},
+        loss_weights={"kind": 0.5, "size": 2},
+        metrics={"kind": ["accuracy"], "size": ["mae"]},
+    )
+    assert different(found, wanted) == []
+
+
+def two_inputs() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    one, other = keras.Input((5,), name="one"), keras.Input((1,), name="other")
+    twice = layers.Dense(5, activation="relu", name="twice")
+    joined = layers.Concatenate(name="joined")([twice(twice(one)), other])
+    return keras.Model({"one": one, "other": other}, layers.Dense(3, activation="softmax", name="last")(joined))
+
+
+def nested() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    inner = keras.Sequential(
+        [keras.Input((5,)), layers.Dense(4, name="dense"), layers.BatchNormalization(name="norm")], name="inner"
+    )
+    enter = keras.Input((5,), name="enter")
+    hidden = layers.Dense(5, name="dense")(enter)
+    return keras.Model(enter, layers.Dense(3, activation="softmax", name="last")(inner(hidden)))
+
+
+def in_a_row() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    row = [layers.Dense(4, activation="relu", name="first"), layers.Dense(3, activation="softmax", name="last")]
+    return keras.Sequential([keras.Input((5,)), *row], name="row")
+
+
+@pytest.mark.parametrize(
+    ("make", "data"),
+    [(two_inputs, "npz: data.npz, x: {one: x, other: z}"), (nested, "npz: data.npz"), (in_a_row, "npz: data.npz")],
+    ids=["a shared layer and named inputs", "a model inside", "Sequential"],
+)
+def test_other_kinds_of_models(make: Callable[[], keras.Model], data: str, tmp_path: Path):
+    step = training("batch_size: 4, epochs: 2, learning_rate: 0.01", data=data)
+    found = trained(tmp_path, make(), step)
+    wanted = fit(make(), batches(tmp_path, step), optimizer=keras.optimizers.Adam(0.01))
+    assert different(found, wanted) == []
+    assert len(different(found, make())) == len(numbers(make()))
+
+
+def test_groups_tell_layers_of_one_name_apart(tmp_path: Path):
+    """Both paths of variables are `dense/kernel`."""
+    text = "batch_size: 4, steps: 1, optimizer: {class: SGD, config: {learning_rate: 0.5}}, rates:"
+    model = nested()
+    found = trained(tmp_path, model, training(f"{text} [{{layers: inner/dense, factor: 0}}]"))
+    still = next(layer for layer in found.layers if isinstance(layer, keras.Sequential)).get_layer("dense")
+    before = next(layer for layer in model.layers if isinstance(layer, keras.Sequential)).get_layer("dense")
+    assert same_bits(still.kernel.numpy(), before.kernel.numpy())
+    assert not same_bits(found.get_layer("dense").kernel.numpy(), model.get_layer("dense").kernel.numpy())
+
+
+def test_an_old_hdf5_file_is_trained_as_well(tmp_path: Path):
+    model = network()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(tmp_path / "m.h5")
+    write_data(tmp_path)
+    step = training("batch_size: 4, epochs: 2, learning_rate: 0.01")
+    run(tmp_path, "load: m.h5", step, f"save: {OUTPUT}", head="seed: 3")
+    model.save(tmp_path / SOURCE)
+    wanted = fit(network(), batches(tmp_path, step), optimizer=keras.optimizers.Adam(0.01))
+    assert different(load(tmp_path / OUTPUT), wanted) == []
