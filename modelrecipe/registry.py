@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from modelrecipe.errors import UsageError
 from modelrecipe import steps as built_ins
+from modelrecipe.errors import UsageError
 from modelrecipe.step import Step
 
 if TYPE_CHECKING:

@@ -176,7 +176,9 @@ def test_the_mean_of_the_last_epochs_is_as_good_with_its_own_statistics(tmp_path
 def test_between_old_and_new_weights_lies_what_both_can(tmp_path: Path) -> None:
     outcome = run("wise_ft", tmp_path)
     assert accuracy(outcome, "with") > accuracy(outcome, "without")
-    start, tuned, between = (weights(path) for path in (START, tmp_path / "fine-tuned.keras", tmp_path / "wise-ft.keras"))
+    start, tuned, between = (
+        weights(path) for path in (START, tmp_path / "fine-tuned.keras", tmp_path / "wise-ft.keras")
+    )
     for name, values in between.items():
         half = (start[name].astype(np.float64) + tuned[name]) / 2
         assert values.tobytes() == half.astype(values.dtype).tobytes()

@@ -156,8 +156,8 @@ def quick_saving() -> Iterator[None]:
 def deterministic(is_wanted: bool) -> Iterator[None]:
     """While it is open, TensorFlow uses deterministic operations alone, if that is wanted.
 
-    TensorFlow documents how this is begun, and not how it is ended. Without that (another TensorFlow), it stays so until
-    the process ends: slower, and without XLA.
+    TensorFlow documents how this is begun, and not how it is ended. Without that (another TensorFlow), it stays so
+    until the process ends: slower, and without XLA.
     """
     if not is_wanted:
         yield

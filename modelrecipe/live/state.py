@@ -178,6 +178,7 @@ class Held:
     values: NDArray[np.generic]
 
     def __call__(self) -> NDArray[np.generic]:
+        """The numbers."""
         return self.values
 
 

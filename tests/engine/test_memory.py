@@ -136,7 +136,13 @@ def test_what_is_no_amount_is_refused(folder: Path, text: str):
 @pytest.mark.skipif(os.name != "posix", reason="the system does not count peaks of processes")
 @pytest.mark.parametrize(
     "steps",
-    [(VALUES,), (VALUES, "check: {finite: true}"), WHOLE, (VALUES, "average: {with: [m.keras, m.keras]}"), (STRUCTURE,)],
+    [
+        (VALUES,),
+        (VALUES, "check: {finite: true}"),
+        WHOLE,
+        (VALUES, "average: {with: [m.keras, m.keras]}"),
+        (STRUCTURE,),
+    ],
     ids=str,
 )
 def test_an_estimate_is_no_lower_than_the_peak_and_no_idle_threat(tmp_path: Path, steps: tuple[str, ...]):

@@ -29,13 +29,11 @@ def training_function(model: Any, held: Sequence[tuple[Any, Any]], *, jit: bool)
 
     # What a step gives back is of no use here, but a graph that lacks it is rewritten otherwise (grappler), and then
     # its last bits are not those of `Model.fit`.
-    @tf.autograph.experimental.do_not_convert
     def one(data: Any) -> Any:
         return model.train_step(data)
 
-    compiled = tf.function(one, reduce_retracing=True, jit_compile=jit)
+    compiled = tf.function(_as_written(one), reduce_retracing=True, jit_compile=jit)
 
-    @tf.autograph.experimental.do_not_convert
     def step(iterator: Any) -> Any:
         batch = next(iterator)
         results = strategy.run(compiled, args=(batch,)) if of_all is None else of_all(batch)
@@ -43,15 +41,17 @@ def training_function(model: Any, held: Sequence[tuple[Any, Any]], *, jit: bool)
             variable.assign(variable * mask)
         return tf.nest.map_structure(lambda item: strategy.experimental_local_results(item)[0], results)
 
-    return _in_blocks(step)
+    return _in_blocks(_as_written(step))
+
+
+_as_written: Any = tf.autograph.experimental.do_not_convert
+"""Keeps AutoGraph, which would rewrite Python's branches and loops, from a function."""
 
 
 def _in_blocks(step: Callable[[Any], Any]) -> Callable[[Any, int], None]:
     """A function of a data iterator and a number of batches, from one of a data iterator."""
 
-    @tf.function(reduce_retracing=True)
-    @tf.autograph.experimental.do_not_convert
-    def block(iterator: Any, count: Any) -> Any:
+    def several(iterator: Any, count: Any) -> Any:
         def body(done: Any, _: Any) -> Any:
             return done + 1, step(iterator)
 
@@ -59,7 +59,8 @@ def _in_blocks(step: Callable[[Any], Any]) -> Callable[[Any, int], None]:
             lambda done, _: done < count, body, (tf.constant(1), step(iterator)), parallel_iterations=1
         )
 
-    single = tf.function(step, reduce_retracing=True)
+    block: Any = tf.function(_as_written(several), reduce_retracing=True)
+    single: Any = tf.function(step, reduce_retracing=True)
 
     def run(iterator: Any, count: int) -> None:
         if count == 1:
@@ -84,12 +85,10 @@ def testing_function(model: Any) -> Callable[[Any], Any]:
 
     # The loss of each of several outputs counts a batch by its size only where that is known when it is traced (keras,
     # `CompileLoss.call`), so that the last, smaller batch has a trace of its own.
-    @tf.function
-    @tf.autograph.experimental.do_not_convert
     def one(data: Any) -> None:
         if of_all is None:
             strategy.run(_without_result(model.test_step), args=(data,))
         else:
             of_all(data)
 
-    return one
+    return tf.function(_as_written(one))
