@@ -36,7 +36,7 @@ def contests(models: Models, folder: Path) -> list[Contest]:
         _digest(models.large),
         *(_structure(model, folder) for model in models.edited),
         _ten_steps(models.edited[0], folder),
-        _training(folder, epochs=1 if models.large.kind == "small" else 60),
+        _training(folder, epochs=1 if models.large.kind == "small" else 30),
     ]
 
 

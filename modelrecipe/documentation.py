@@ -39,7 +39,7 @@ _FORMS = {
     "object": "mapping",
     "null": "null",
 }
-_INCLUDE = """Put the steps of another recipe here.
+INCLUDE = """Put the steps of another recipe here.
 
 Its variables are its own: `vars` gives them values. Its paths are relative to its own file. Included recipes may
 include others, but not themselves.
@@ -98,7 +98,7 @@ def step_entry(word: str, steps: Mapping[str, type[Step]]) -> Entry:
         UsageError: there is no such step.
     """
     if word == "include":
-        return _entry("include", _INCLUDE, include_schema(), touches="what its steps touch")
+        return _entry("include", INCLUDE, include_schema(), touches="what its steps touch")
     if word not in steps:
         known = [*steps, "include"]
         raise UsageError(

@@ -244,5 +244,5 @@ class Step(ABC):
 
     @classmethod
     def summary(cls) -> str:
-        """The first sentence of the docstring."""
-        return (cls.__doc__ or "").strip().partition("\n")[0]
+        """The first paragraph of the docstring, in one line."""
+        return " ".join((cls.__doc__ or "").strip().partition("\n\n")[0].split())

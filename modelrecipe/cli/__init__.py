@@ -220,7 +220,7 @@ def _complete_words(_: click.Context, __: click.Parameter, begun: str) -> list[s
 @with_screen
 def steps(name: str | None, *, screen: Screen) -> None:
     """List the steps of the language, or tell about one."""
-    from modelrecipe.documentation import step_entry
+    from modelrecipe.documentation import INCLUDE, step_entry
     from modelrecipe.registry import steps as registered
     from modelrecipe.report.documentation import render_entry, render_steps
 
@@ -228,12 +228,11 @@ def steps(name: str | None, *, screen: Screen) -> None:
     if name is not None:
         entry = step_entry(name, known)
         screen.json(asdict(entry)) if screen.is_json else screen.render(render_entry, entry)
-        return
-    entries = [step_entry(word, known) for word in [*known, "include"]]
-    if screen.is_json:
-        screen.json([asdict(entry) for entry in entries])
+    elif screen.is_json:
+        screen.json([asdict(step_entry(word, known)) for word in [*known, "include"]])
     else:
-        screen.render(render_steps, entries)
+        summaries = {word: step.summary() for word, step in known.items()}
+        screen.render(render_steps, {**summaries, "include": INCLUDE.partition("\n")[0]})
 
 
 @main.command()

@@ -9,18 +9,18 @@ from rich.text import Text
 from modelrecipe.report.terminal import Cell, columns, painted, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from modelrecipe.documentation import Entry
 
 
-def render_steps(entries: Sequence[Entry], *, width: int = 80, color: bool = False) -> str:
-    """The list of steps: word and summary."""
-    longest = max((len(entry.name) for entry in entries), default=0)
+def render_steps(summaries: Mapping[str, str], *, width: int = 80, color: bool = False) -> str:
+    """The list of steps, from each word to what it does."""
+    longest = max(map(len, summaries), default=0)
     lines: list[Text] = []
-    for entry in entries:
-        for number, text in enumerate(wrapped(entry.summary, width - longest - 2)):
-            word = entry.name if number == 0 else ""
+    for step, summary in summaries.items():
+        for number, text in enumerate(wrapped(summary, width - longest - 2)):
+            word = step if number == 0 else ""
             lines.append(Text.assemble((word, "bold"), " " * (longest + 2 - len(word)), text))
     lines += [Text(), Text("'modelrecipe steps NAME' tells more about one.", style="dim")]
     return painted(lines, color=color)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-
-from jsonschema import Draft7Validator
-from jsonschema.validators import extend
 
 from modelrecipe.errors import LanguageError, UnknownKeyError, did_you_mean, nearest_names
 from modelrecipe.source.scalar import quoted, resolve
@@ -34,8 +32,13 @@ def _is_whole(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# Draft 7 takes 2.0 for an integer; steps take it for a mistake.
-_Validator = extend(Draft7Validator, type_checker=Draft7Validator.TYPE_CHECKER.redefine("integer", _is_whole))
+@lru_cache(maxsize=1)
+def _validator() -> Any:
+    """Draft 7, which takes 2.0 for an integer; steps take it for a mistake."""
+    from jsonschema import Draft7Validator  # takes longer to import than a list of steps to make
+    from jsonschema.validators import extend
+
+    return extend(Draft7Validator, type_checker=Draft7Validator.TYPE_CHECKER.redefine("integer", _is_whole))
 
 
 def problems(data: Any, schema: Schema) -> Iterator[LanguageError]:
@@ -43,7 +46,7 @@ def problems(data: Any, schema: Schema) -> Iterator[LanguageError]:
 
     An unknown key is an `UnknownKeyError` and stands at the key itself, everything else at a value.
     """
-    found = [problem for error in _Validator(schema).iter_errors(data) for problem in _explain(error, schema)]
+    found = [problem for error in _validator()(schema).iter_errors(data) for problem in _explain(error, schema)]
     yield from _without_echo(found)
 
 
@@ -251,7 +254,7 @@ def _is_quoted_value(value: str, options: Sequence[Schema]) -> bool:
         meant = resolve(value)
     except LanguageError:
         return False
-    return not isinstance(meant, str) and any(_Validator(option).is_valid(meant) for option in options)
+    return not isinstance(meant, str) and any(_validator()(option).is_valid(meant) for option in options)
 
 
 def _nesting_hint(value: Any, options: Sequence[Schema], root: Schema) -> str | None:
@@ -268,7 +271,7 @@ def _nesting_hint(value: Any, options: Sequence[Schema], root: Schema) -> str | 
 
 
 def _fits(value: Any, schema: Schema, root: Schema) -> bool:
-    return _Validator({**schema, "definitions": root.get("definitions", {})}).is_valid(value)
+    return _validator()({**schema, "definitions": root.get("definitions", {})}).is_valid(value)
 
 
 def _list_hint(options: Sequence[Schema], root: Schema) -> str | None:
