@@ -22,7 +22,7 @@ def batch_line(facts: Mapping[str, Any]) -> str:
     """Where a training is: epoch, batch, loss, rate, and about how much time is left."""
     rate = facts["done"] / facts["seconds"] if facts["seconds"] else 0.0
     left = f"  {measures.seconds((facts['total'] - facts['batch']) / rate)} left" if rate else ""
-    return f"batch {facts['done']}/{facts['of']}  loss {facts['loss']:.4g}  {rate:,.0f} batches/s{left}"
+    return f"{facts['done']}/{facts['of']}  loss {facts['loss']:.4g}  {rate:,.0f}/s{left}"
 
 
 def shown(values: Mapping[str, float]) -> str:
