@@ -217,7 +217,7 @@ class Problems(RecipeError):  # noqa: N818 - several errors, not one
     def exit_code(self) -> int:  # type: ignore[override]  # of the gravest kind: text before selectors before checks
         """The exit code of what fails first: text, then selectors, then all else."""
         codes = {problem.exit_code for problem in self.problems}
-        return next(code for code in (3, 4, 2, 5, 1) if code in codes)
+        return next(code for code in (3, 4, 2, 5, 1, 130) if code in codes)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

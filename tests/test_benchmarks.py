@@ -80,7 +80,7 @@ def test_an_unknown_row_is_refused() -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         "python -m benchmarks: error: there are no rows speed; there are start, headers, values, legacy, weights, digest,"
-        " structure, steps, growth"
+        " structure, steps, training, growth"
     )
 
 

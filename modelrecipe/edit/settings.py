@@ -141,8 +141,16 @@ def differing_settings(before: Layer, after: Layer) -> list[str]:
             continue
         inside = {str(new.place[len(holder.place)]) for new in holders(after) if _is_below(new, holder)}
         keys = sorted({*holder.config, *other.config} - {"name", "trainable"} - inside)
-        found += [holder.named(key) for key in keys if not is_same(other.config.get(key), holder.config.get(key))]
+        pairs = ((key, _flagless(other.config.get(key)), _flagless(holder.config.get(key))) for key in keys)
+        found += [holder.named(key) for key, one, two in pairs if not is_same(one, two)]
     return found
+
+
+def _flagless(value: Any) -> Any:
+    """A value without the flags of layers that stand in it, as one that serves as an activation."""
+    if isinstance(value, Mapping):
+        return {key: _flagless(item) for key, item in value.items() if key != "trainable"}
+    return [_flagless(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _is_below(inner: Holder, outer: Holder) -> bool:

@@ -224,7 +224,8 @@ def _tell(bench: WorkBench, checkpoint: Checkpoint, train: Train, prospect: Pros
     ]
     sizes = [tensor.size for tensor in tensors]
     count = f"{sum(size or 0 for size in sizes):,} parameters" if None not in sizes else "parameters"
-    bench.note(f"trains {count} in {measures.counted(len(tensors), 'variable')} of {len(prospect.learns)} layers")
+    holders = measures.counted(len(prospect.learns), "layer")
+    bench.note(f"trains {count} in {measures.counted(len(tensors), 'variable')} of {holders}")
     summary, course = prospect.summary, prospect.course
     if summary.examples is not None:
         apart = f", validates on {summary.validation_examples:,}" if summary.validation_examples else ""

@@ -63,13 +63,15 @@ class ShardSet:
         """Put the shards that stand beside the list `index` beside the target, for which that list is then ready.
 
         Raises:
-            FileError: a file that is no shard of the set has the name of one.
+            FileError: there is no shard, or a file that is none of the set has the name of one.
         """
+        self._data = json.loads(index.read_text(encoding="utf-8"))
+        names = _names(self._data)
+        if not names:
+            raise FileError(f"'{self.target.name}' would list nothing: the model has no weights")
         folder = self.target.parent
         folder.mkdir(parents=True, exist_ok=True)
         self.stack.enter_context(_locked(folder))
-        self._data = json.loads(index.read_text(encoding="utf-8"))
-        names = _names(self._data)
         refuse_foreign(self.target, len(names))
         first = folder / shard_name(self.target.name, 0)
         self._old = [*dict.fromkeys([*_standing(self.target), first.name])]
