@@ -180,6 +180,10 @@ class Bench(Protocol):
         """
         ...
 
+    def decay_weights(self, rate: float) -> None:
+        """In training, give the optimizer another weight decay."""
+        ...
+
     def train(self, checkpoint: Checkpoint, training: Train) -> Checkpoint:
         """The model after a training; in a plan the same model, with what may differ recorded."""
         ...

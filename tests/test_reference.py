@@ -71,6 +71,7 @@ def test_only_steps_that_a_scalar_completes_say_so():
         "merge_lora",
         "swa",
         "ema",
+        "weight_decay",
         "bn_reestimate",
         "keep",
     }

@@ -105,7 +105,7 @@ def chosen_weights(checkpoint: Checkpoint, bench: Bench, layers: Selector, weigh
     chosen = list(leaves_of(bench.select(checkpoint, layers)).values())
     places = places_of(checkpoint, chosen, weights)
     if not places:
-        raise nothing_named(weights, checkpoint, chosen)
+        raise _nothing_named(weights, checkpoint, chosen)
     return places
 
 
@@ -121,7 +121,7 @@ def places_of(checkpoint: Checkpoint, chosen: Sequence[Located], weights: Weight
     return list(found.values())
 
 
-def nothing_named(weights: WeightSelector, checkpoint: Checkpoint, chosen: Sequence[Located]) -> EditError:
+def _nothing_named(weights: WeightSelector, checkpoint: Checkpoint, chosen: Sequence[Located]) -> EditError:
     """What to say where `weights` names no variable of the chosen layers."""
     names = sorted({tensor.name for located in chosen for tensor in checkpoint.weights.of(located.layer.key)})
     layers = measures.quoted([located.path for located in chosen])

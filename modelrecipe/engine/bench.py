@@ -268,7 +268,15 @@ class WorkBench:
         Raises:
             EditError: there is no training here.
         """
-        raise EditError("this step belongs into a training", hint="write it under 'during' of a 'train' step")
+        raise _no_training()
+
+    def decay_weights(self, rate: float) -> None:
+        """See `Bench.decay_weights`.
+
+        Raises:
+            EditError: there is no training here.
+        """
+        raise _no_training()
 
     def train(self, checkpoint: Checkpoint, training: Train) -> Checkpoint:
         """See `Bench.train`."""
@@ -379,3 +387,7 @@ class WorkBench:
                 executes_graphs=self.executes_graphs,
             )
         return self._workshop
+
+
+def _no_training() -> EditError:
+    return EditError("this step belongs into a training", hint="write it under 'during' of a 'train' step")

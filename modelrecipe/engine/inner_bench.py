@@ -31,6 +31,7 @@ class InnerBench:
         moment: when the steps are carried out, in words.
         holds: variables whose zeros stay zero, as key and name.
         means: variables whose running mean takes their numbers in, with the decay of an exponential one.
+        decay: the weight decay that the optimizer gets; None where it keeps its own.
     """
 
     outer: WorkBench
@@ -38,6 +39,7 @@ class InnerBench:
     moment: str = ""
     holds: list[tuple[str, str]] = field(default_factory=list)
     means: list[tuple[str, str, float | None]] = field(default_factory=list)
+    decay: float | None = None
 
     def select(
         self, checkpoint: Checkpoint, selector: Selector, key: str = "layers", *, may_be_empty: bool = False
@@ -72,6 +74,10 @@ class InnerBench:
     def average(self, key: str, name: str, decay: float | None) -> None:
         """See `Bench.average`."""
         self.means.append((key, name, decay))
+
+    def decay_weights(self, rate: float) -> None:
+        """See `Bench.decay_weights`."""
+        self.decay = rate
 
     def measure(self, checkpoint: Checkpoint) -> Checkpoint:
         """See `Bench.measure`: everything is measured already."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelrecipe import catalog, measures
-from modelrecipe.edit.values import nothing_named, places_of
+from modelrecipe.edit.values import chosen_weights
 from modelrecipe.engine.inner_bench import InnerBench
 from modelrecipe.engine.training_fit import losses, refuse_labels, refuse_misplaced, refuse_outputs, summarise
 from modelrecipe.errors import EditError, RecipeError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from modelrecipe.step import Bench
     from modelrecipe.steps.train import Train
     from modelrecipe.training.during import During
+    from modelrecipe.training.settings import Group, Penalty
     from modelrecipe.weight_selector import WeightSelector
     from modelrecipe.weights import Tensor
 
@@ -104,23 +105,13 @@ def course_of(train: Train, examples: int | None) -> Course | None:
     return Course(length=length, total=train.steps if train.steps is not None else length * (train.epochs or 1))
 
 
-def _places(bench: Bench, checkpoint: Checkpoint, item: object, key: str, number: int) -> tuple[Place, ...]:
-    """The variables of a group or a penalty."""
+def _places(bench: Bench, checkpoint: Checkpoint, item: Group | Penalty, key: str, number: int) -> tuple[Place, ...]:
+    """The variables of one of the step's `rates` or `penalties`."""
     try:
-        chosen = bench.select(checkpoint, item.layers)  # type: ignore[attr-defined]  # a Group or a Penalty
-        leaves = [inner for located in chosen for inner in _leaves(checkpoint, located.path)]
-        found = tuple(places_of(checkpoint, leaves, item.weights))  # type: ignore[attr-defined]
-        if not found:
-            raise nothing_named(item.weights, checkpoint, leaves)  # type: ignore[attr-defined]
-        return found
+        return tuple(chosen_weights(checkpoint, bench, item.layers, item.weights))
     except RecipeError as error:
         error.at = (key, number, *error.at)
         raise
-
-
-def _leaves(checkpoint: Checkpoint, path: str) -> list[object]:
-    found = [item for item in walk(checkpoint.model) if item.path == path or item.path.startswith(f"{path}/")]
-    return [item for item in found if item.layer.graph is None]
 
 
 def apply_inner(

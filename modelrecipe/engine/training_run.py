@@ -99,7 +99,8 @@ class Acts:
         session: the live model with everything that is trained.
         course: how long it is.
         identity: of the training, for its states.
-        edits: how many variables were given numbers at each entry of `during`.
+        edits: the times at which each entry of `during` was carried out, by its number.
+        interruption: whether the user wants an end.
     """
 
     bench: WorkBench
@@ -146,14 +147,15 @@ class Acts:
 
     def keep(self, run: Run, *, is_due: bool = False) -> None:
         """See `Acts.keep`."""
-        if self.folder is None or self._saving is None or run.time == self._kept:
+        saving, folder = self.step.checkpoints, self.folder
+        if saving is None or folder is None or run.time == self._kept:
             return
-        if is_due or run.is_at_end or self._saving.is_at(run.time, self.course):
+        if is_due or run.is_at_end or Timing(every=Period.read(saving.every)).is_at(run.time, self.course):
             if run.time % self.course.length:
                 run.check_loss()
             from modelrecipe.live.training.keeping import keep
 
-            path = keep(self.session, self.folder, self.identity, most=self.step.checkpoints.keep)  # type: ignore[union-attr]
+            path = keep(self.session, folder, self.identity, most=saving.keep)
             self._kept = run.time
             if path is not None:
                 self.tell("state", batch=run.time, file=path.name)
@@ -216,6 +218,7 @@ class Acts:
                     bench = InnerBench(self.bench, time=moment, moment=str(entry.timing))
                     edited = apply_inner(bench, self.session.subject.document, entry, number, self.course)
                     self.session.subject.take_layers(edited)
+                    self.session.decay_weights(bench.decay)
 
     @property
     def _saving(self) -> Timing | None:
@@ -239,7 +242,8 @@ class Acts:
         self.edits.setdefault(number, []).append(time)
         words = [inner.word for inner in entry.do]
         self.tell("edit", batch=time, when=str(entry.timing), steps=words, variables=taken.variables)
-        return taken.is_restepped or has_new_mask
+        has_new_decay = self.session.decay_weights(bench.decay)
+        return taken.is_restepped or has_new_mask or has_new_decay
 
 
 @contextmanager

@@ -35,6 +35,7 @@ WORDS = (
     "train",
     "swa",
     "ema",
+    "weight_decay",
     "bn_reestimate",
     "evaluate",
     "predict",

@@ -162,6 +162,17 @@ class Session:
             with np.errstate(invalid="ignore"):
                 self.means[key, name] = (np.where(now == mean, mean, mean + (now - mean) * share), count + 1)
 
+    def decay_weights(self, rate: float | None) -> bool:
+        """Give the optimizer another weight decay; gives back whether it differs, which the training step has baked in.
+
+        None leaves it as it is.
+        """
+        optimizer = getattr(self.run.model.optimizer, "inner_optimizer", self.run.model.optimizer)
+        if rate is None or rate == optimizer.weight_decay:
+            return False
+        optimizer.weight_decay = rate
+        return True
+
     def epoch_ended(self, epoch: int, logs: Mapping[str, float]) -> bool:
         """See how an epoch went; gives back whether the training ends here."""
         self.logs.write(self.run.history)
