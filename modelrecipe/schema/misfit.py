@@ -25,6 +25,7 @@ _FORM_NAMES = {
     "null": "null",
 }
 _MOST_WORDS = 12
+_APART = "stand together; write each in an item of its own"
 _YAML_1_1 = {"yes": "true", "y": "true", "on": "true", "no": "false", "n": "false", "off": "false"}
 
 
@@ -44,14 +45,18 @@ def _validator() -> Any:
 def problems(data: Any, schema: Schema) -> Iterator[LanguageError]:
     """Every way in which `data` does not fit `schema`; `at` leads to the culprit.
 
-    An unknown key is an `UnknownKeyError` and stands at the key itself, everything else at a value.
+    An unknown key is an `UnknownKeyError` and stands at the key itself, everything else at a value. A schema may say
+    of keys that do not belong there why, in `refused`, and which other key is meant, in `instead`.
     """
     found = [problem for error in _validator()(schema).iter_errors(data) for problem in _explain(error, schema)]
     yield from _without_echo(found)
 
 
 def _without_echo(found: list[LanguageError]) -> Iterator[LanguageError]:
-    """A key that is missing because it is written otherwise is one mistake, told where the wrong key stands."""
+    """A key that is missing because it is written otherwise is one mistake, told where the wrong key stands.
+
+    So is a key too many that is none.
+    """
     echoes: set[int] = set()
     for unknown in found:
         if not isinstance(unknown, UnknownKeyError):
@@ -59,6 +64,7 @@ def _without_echo(found: list[LanguageError]) -> Iterator[LanguageError]:
         place = unknown.at[:-1]
         missing = [item for item in found if item.at == place and item.message.startswith("missing key")]
         strange = [item for item in found if isinstance(item, UnknownKeyError) and item.at[:-1] == place]
+        echoes |= {id(item) for item in found if item.at == place and item.message.endswith(_APART)}
         for item in missing:
             key = item.message.removeprefix("missing key ")
             if unknown.hint == f"did you mean {key}?":
@@ -74,19 +80,24 @@ def _explain(error: ValidationError, root: Schema) -> Iterator[LanguageError]:
     if error.validator in ("anyOf", "oneOf"):
         yield from _explain_choice(error, root)
     elif error.validator == "additionalProperties":
-        known = list(_schema(error).get("properties", ()))
         instance: Any = error.instance
         for key in instance:
-            if key not in known:
-                instead = _schema(error).get("instead", {}).get(key)
-                hint = f"write '{instead}'" if instead else did_you_mean(str(key), known)
-                hint = hint or "known keys: " + ", ".join(known)
-                yield UnknownKeyError(f"unknown key '{key}'", hint=hint, at=(*at, str(key)))
+            if key not in _schema(error).get("properties", ()):
+                yield _unknown(str(key), _schema(error), at)
     elif "propertyNames" in error.absolute_schema_path:
         message = f"{_schema(error)['patternErrorMessage']}, not {_said(error.instance)}"
         yield UnknownKeyError(message, at=(*at, str(error.instance)))
     else:
         yield LanguageError(_in_words(error), hint=_hint(error.instance, [_schema(error)], root), at=at)
+
+
+def _unknown(key: str, schema: Schema, at: tuple[str | int, ...]) -> UnknownKeyError:
+    """A key that a mapping does not have; its schema may be titled by what its keys are."""
+    known, noun, instead = list(schema.get("properties", ())), schema.get("title", "key"), schema.get("instead", {})
+    hint = f"write '{instead[key]}'" if key in instead else did_you_mean(key, known)
+    fallback = f"unknown {noun} '{key}'", hint or f"known {noun}s: {', '.join(known)}"
+    message, hint = schema.get("refused", {}).get(key, fallback)
+    return UnknownKeyError(message, hint=hint, at=(*at, key))
 
 
 def _explain_choice(error: ValidationError, root: Schema) -> Iterator[LanguageError]:
@@ -187,7 +198,7 @@ def _in_words(error: ValidationError) -> str:
         "minItems": lambda: f"must hold {_least(error)} items, not {len(value)}" if value else "the list is empty",
         "maxItems": lambda: f"must hold {_most(error)} items, not {len(value)}",
         "minProperties": lambda: "the mapping is empty",
-        "maxProperties": lambda: f"{_quoted_all(value)} stand together; write each in an item of its own",
+        "maxProperties": lambda: f"{_quoted_all(value)} {_APART}",
         "pattern": lambda: f"{_schema(error).get('patternErrorMessage', 'is not well formed')}, not {_said(value)}",
     }
     found = words.get(str(error.validator))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from modelrecipe.errors import LanguageError
 from modelrecipe.fields import Doc, Rule, Schema, class_schema, fields_of, read, rules_of
-from modelrecipe.step import FLAGS, SETTINGS, VALUES, Step
+from modelrecipe.step import FLAGS, LIVE, NAMES, SETTINGS, STRUCTURE, VALUES, Step
 from modelrecipe.training.moments import PERIOD, POINT, Course, Period, Point, Shape, Timing, ramped
 
 _INSIDE = VALUES | FLAGS | SETTINGS
@@ -42,6 +42,7 @@ class InnerStep:
             "title": "step",
             "type": "object",
             "properties": {word: {"$ref": f"#/definitions/step_{word}"} for word in words},
+            "refused": _refused(words),
             "additionalProperties": False,
             "minProperties": 1,
             "maxProperties": 1,
@@ -52,6 +53,33 @@ class InnerStep:
         """A step from data that fit its schema."""
         ((word, value),) = data.items()
         return cls(word=word, step=read(_words()[word], value))
+
+
+def _refused(words: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """What is said of each step that may not stand inside a training, and of keys that stand beside a step outside."""
+    from modelrecipe import registry
+
+    hint = f"write it before or behind 'train'; inside may stand: {', '.join(words)}"
+    others = {word: step for word, step in registry.steps().items() if not is_inner(step)}
+    found = {word: (f"'{word}' cannot stand inside a training: {_reason(step)}", hint) for word, step in others.items()}
+    beside = {key: (f"a step inside a training has no '{key}'", f"remove '{key}'") for key in ("id", "when")}
+    return {
+        **found,
+        **beside,
+        "description": ("a step inside a training has no 'description'", "write a comment, as # ..."),
+    }
+
+
+def _reason(step: type[Step]) -> str:
+    """Why a step may not stand inside a training."""
+    for touch, reason in (
+        (STRUCTURE, "it changes the structure of the model"),
+        (LIVE, "it runs the model itself"),
+        (NAMES, "it changes names"),
+    ):
+        if step.touches & touch:
+            return reason
+    return "it changes neither weights nor flags nor settings"
 
 
 def _words() -> Mapping[str, type[Step]]:
