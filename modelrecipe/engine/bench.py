@@ -12,23 +12,20 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from modelrecipe import propagate
 from modelrecipe.edit.fit import refuse_misfits
-from modelrecipe.edit.substitution import substitute
-from modelrecipe.engine.claim import refuse_place
-from modelrecipe.engine.devices import Devices
+from modelrecipe.engine.claim import claim
 from modelrecipe.engine.digest import TensorDigests
-from modelrecipe.engine.further import further
 from modelrecipe.engine.memory import tensor_size
-from modelrecipe.engine.output import Written, format_of
-from modelrecipe.engine.reading import input_name, read_document, refuse_unbuilt, remarks
+from modelrecipe.engine.opening import construct, further, keep, open_file
+from modelrecipe.engine.options import Options
 from modelrecipe.engine.record import Record
 from modelrecipe.engine.write_out import write_out
-from modelrecipe.errors import EditError, FileError, LanguageError, RecipeError
+from modelrecipe.errors import EditError, RecipeError
 from modelrecipe.report.training import shown
 from modelrecipe.selector import Selector, select
 
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
     from modelrecipe.applications import Application
     from modelrecipe.assembly import Assembly
     from modelrecipe.checkpoint import Checkpoint
-    from modelrecipe.data import DataSummary
+    from modelrecipe.engine.output import Written
     from modelrecipe.formats.extent import Extent
     from modelrecipe.graph import Located
     from modelrecipe.layer_spec import LayerSpec
@@ -55,56 +52,23 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class WorkBench:
-    """Implements `Bench`.
+class WorkBench(Options):
+    """Implements `Bench`; what it gathers serves the steps, the proof, the report and the lock.
 
     Args:
-        folder: what paths of the running step are relative to; the runner sets it. At first that of the recipe.
-        seed: of everything random.
-        out: folder that outputs go to instead; None for the recipe's own paths.
-        force: whether outputs that exist are replaced.
-        is_dry: a plan: nothing is written.
-        exact: a plan that may start Keras.
-        given: a model that stands in for what the recipe loads.
-        progress: told in words what takes time.
-        passing: told again and again how far a long write is; for a display that replaces what it showed.
-        memory: bytes that a run may use at its peak; a plan that says more is refused.
-        is_safe: whether Python code in a configuration is refused.
-        executes_graphs: whether a SavedModel that the recipe takes in as one opaque layer may be built.
-        opened: files that were read already, with repairs or without; a run takes over those of its trial.
-        imports: modules that the recipe names, which may register any class.
-        expected: digests that outputs must have, from their locks, by the outputs' names.
-        nesting: recipes whose architecture this bench is for.
-        name: of the recipe; folders that it fills for itself are called after it.
-        resumes: whether trainings go on from the states that an earlier run kept.
-        events: told of what happens in a training, as name and facts.
-        described: what was found out of data already; a run takes it over from its trial.
-        compares_locks: whether a trial is to know what locks hold.
-        devices: those that trainings share; of several machines one alone writes.
+        step_number: of the running step, from 1.
+        record_of_step: what the running step did so far.
+        all_changes: those of all steps since the model was loaded.
+        source: the model that the current one came from, as it was loaded.
+        inputs: what was read, by name.
+        claimed: resolved places of the outputs so far.
+        kept: what was put aside, by name.
+        written: outputs so far; in a plan, those that there would be.
+        digests: of the tensors that passed by.
+        problems: what would stop a run, apart from the recipe itself.
+        largest_read: bytes of the largest tensor that a step read as a whole.
+        verified: parts of files whose checksums were compared.
     """
-
-    folder: Path
-    seed: int = 0
-    out: Path | None = None
-    force: bool = False
-    is_dry: bool = False
-    exact: bool = False
-    given: Checkpoint | None = None
-    progress: Callable[[str], None] = lambda text: None
-    passing: Callable[[str], None] | None = None
-    memory: int | None = None
-    is_safe: bool = True
-    executes_graphs: bool = False
-    opened: dict[tuple[Path, bool], Checkpoint] = field(default_factory=dict)
-    imports: Sequence[str] = ()
-    expected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    nesting: tuple[Path, ...] = ()
-    name: str = "recipe"
-    resumes: bool = False
-    events: Callable[[str, Mapping[str, Any]], None] = lambda event, facts: None
-    described: dict[tuple[Path, str], DataSummary] = field(default_factory=dict)
-    compares_locks: bool = False
-    devices: Devices = field(default_factory=Devices)
 
     step_number: int = 0
     record_of_step: Record = field(default_factory=Record)
@@ -162,76 +126,31 @@ class WorkBench:
         mends: bool = True,
         replace: Mapping[str, LayerSpec] | None = None,
     ) -> Checkpoint:
-        """See `Bench.open`.
-
-        Raises:
-            LanguageError: an earlier step writes that file; a plan could not know what it will hold.
-        """
-        if self.given is not None and not aside:
-            return self._begin(self.given)
-        if self.own_output(path) is not None:
-            raise LanguageError(
-                f"'{path}' is written by an earlier step, so this recipe cannot load it",
-                hint="load it in a recipe of its own",
-                at=("path",),
-            )
-        self.progress(f"reading {path}")
-        opened = self.inputs[self.name_of(path)] = substitute(self._read(path, format, mends=mends), replace or {})
-        for remark in remarks(opened):
-            self.note(remark)
-        return opened if aside else self._begin(opened)
-
-    def _read(self, path: str, format: str | None, *, mends: bool = True) -> Checkpoint:
-        key = (self.folder / path, mends)
-        if key not in self.opened:
-            self.opened[key] = read_document(self.folder / path, format, mends=mends)
-        return self.opened[key]
-
-    def name_of(self, path: str) -> str:
-        """A file relative to the recipe: a path of an included recipe is relative to another folder."""
-        return Path(os.path.relpath(self.folder / path, self.root)).as_posix()
-
-    def own_output(self, path: str) -> Written | None:
-        """The output of an earlier step that a path names, wherever it was written to."""
-        name, file = self.name_of(path), (self.folder / path).resolve()
-        return next((item for item in self.written if item.name == name or item.target.resolve() == file), None)
-
-    def _begin(self, opened: Checkpoint) -> Checkpoint:
-        """What was done to the model before does not excuse anything in this one."""
-        self.source = opened
-        self.all_changes = []
-        self.record_of_step.is_beginning = True
-        return opened
+        """See `Bench.open`."""
+        return self._loaded(lambda: open_file(self, path, format, mends=mends, replace=replace or {}), aside=aside)
 
     def construct(self, application: Application, *, aside: bool = False) -> Checkpoint:
         """See `Bench.construct`."""
-        if self.given is not None and not aside:
-            return self._begin(self.given)
-        if self.is_dry and not self.exact:
-            refuse_unbuilt(application)
-        self.progress(f"building {application.name}")
-        opened = propagate.annotate(self.workshop.construct(application))
-        self.inputs[input_name(application, self.inputs)] = opened
-        return opened if aside else self._begin(opened)
+        return self._loaded(lambda: construct(self, application), aside=aside)
 
     def assemble(self, assembly: Assembly, *, aside: bool = False) -> Checkpoint:
         """See `Bench.assemble`."""
-        if self.given is not None and not aside:
-            return self._begin(self.given)
-        from modelrecipe.engine.begin_with import begin_with  # many rooms, for few recipes
+        from modelrecipe.engine.begin_with import begin_with  # imports much that few recipes need
 
-        opened = begin_with(self, assembly)
-        return opened if aside else self._begin(opened)
+        return self._loaded(lambda: begin_with(self, assembly), aside=aside)
+
+    def _loaded(self, load: Callable[[], Checkpoint], *, aside: bool) -> Checkpoint:
+        """What later steps go on with, unless it is put aside: a model that was given stands in for it."""
+        opened = self.given if self.given is not None and not aside else load()
+        if not aside:
+            # What was done to the model before does not excuse anything in this one.
+            self.source, self.all_changes = opened, []
+            self.record_of_step.is_beginning = True
+        return opened
 
     def keep(self, name: str, checkpoint: Checkpoint) -> None:
-        """See `Bench.keep`.
-
-        Raises:
-            LanguageError: the name is taken.
-        """
-        if name in self.kept:
-            raise LanguageError(f"there is a model named '{name}' already", at=("as",))
-        self.kept[name] = checkpoint
+        """See `Bench.keep`."""
+        keep(self, name, checkpoint)
 
     def further(self, name: str, *at: str | int) -> Checkpoint:
         """See `Bench.further`."""
@@ -263,24 +182,16 @@ class WorkBench:
         """See `Bench.hold_zeros`; outside of training nothing moves them."""
 
     def average(self, key: str, name: str, decay: float | None) -> None:
-        """See `Bench.average`.
-
-        Raises:
-            EditError: there is no training here.
-        """
+        """See `Bench.average`; refused here, where nothing is trained."""
         raise _no_training()
 
     def decay_weights(self, rate: float) -> None:
-        """See `Bench.decay_weights`.
-
-        Raises:
-            EditError: there is no training here.
-        """
+        """See `Bench.decay_weights`; refused here, where nothing is trained."""
         raise _no_training()
 
     def train(self, checkpoint: Checkpoint, training: Train) -> Checkpoint:
         """See `Bench.train`."""
-        from modelrecipe.engine.training_run import train  # many rooms, for few recipes
+        from modelrecipe.engine.training_run import train  # imports much that few recipes need
 
         return train(self, checkpoint, training)
 
@@ -313,14 +224,9 @@ class WorkBench:
 
     def compare(self, checkpoint: Checkpoint, path: str, batch: int) -> float | None:
         """See `Bench.compare`."""
-        own = self.own_output(path)
-        if own is None:
-            self.inputs[self.name_of(path)] = self._read(path, None)
-        if self.is_dry:
-            return None
-        other = self._read(path, None) if own is None else read_document(own.target, None)
-        self.progress(f"comparing outputs with {path}")
-        return self.workshop.compare(self.measure(checkpoint), other, batch)
+        from modelrecipe.engine.measuring import compare
+
+        return compare(self, checkpoint, path, batch)
 
     def write(
         self, checkpoint: Checkpoint, path: str, format: str | None, *, force: bool, shard_size: int | None = None
@@ -332,7 +238,16 @@ class WorkBench:
             return checkpoint
         return write_out(self, checkpoint, path, format, force=force, shard_size=shard_size)
 
-    # What the runner sees
+    # What the runner and the rooms of the engine see
+
+    def name_of(self, path: str) -> str:
+        """A file relative to the recipe: a path of an included recipe is relative to another folder."""
+        return Path(os.path.relpath(self.folder / path, self.root)).as_posix()
+
+    def own_output(self, path: str) -> Written | None:
+        """The output of an earlier step that a path names, wherever it was written to."""
+        name, file = self.name_of(path), (self.folder / path).resolve()
+        return next((item for item in self.written if item.name == name or item.target.resolve() == file), None)
 
     def data_digests(self) -> dict[str, str]:
         """Name of each file or folder of data to the digest of its content.
@@ -351,23 +266,8 @@ class WorkBench:
         return (self.out or self.root) / name
 
     def claim(self, path: str, format: str | None, *, force: bool) -> tuple[str, Path]:
-        """Refuse early what could not be written in the end; a plan only notes that a file stands there.
-
-        Returns:
-            The output's format, and where it goes.
-
-        Raises:
-            FileError: the ending names no format, or nothing may be written there.
-        """
-        kind, target = format or format_of(path), self.target(path)
-        refuse_place(target, path, kind, claimed=self.claimed, inputs=self.inputs.values())
-        self.claimed.append(target.resolve())
-        if target.exists() and not (force or self.force):
-            exists = FileError(f"'{path}' exists", hint="pass --force, or write force: true", at=("path",))
-            if not self.is_dry:
-                raise exists
-            self.problems.append(exists)
-        return kind, target
+        """Refuse early what could not be written in the end; gives the output's format, and where it goes."""
+        return claim(self, path, format, force=force)
 
     @property
     def workshop(self) -> Workshop:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelrecipe.errors import LanguageError
+from modelrecipe.engine.output import format_of
+from modelrecipe.errors import FileError, LanguageError
 from modelrecipe.formats.keras_zip.shard_set import is_shard_of
 from modelrecipe.formats.keras_zip.shard_writing import ENDING
 
@@ -13,9 +14,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.engine.bench import WorkBench
 
 
-def refuse_place(
+def claim(bench: WorkBench, path: str, format: str | None, *, force: bool) -> tuple[str, Path]:
+    """Take a place for an output; a plan only notes that a file stands there.
+
+    Returns:
+        The output's format, and where it goes.
+
+    Raises:
+        LanguageError: the ending names no format, or nothing may be written there.
+        FileError: a file stands there, and is not to be replaced.
+    """
+    kind, target = format or format_of(path), bench.target(path)
+    _refuse_place(target, path, kind, claimed=bench.claimed, inputs=bench.inputs.values())
+    bench.claimed.append(target.resolve())
+    if target.exists() and not (force or bench.force):
+        exists = FileError(f"'{path}' exists", hint="pass --force, or write force: true", at=("path",))
+        if not bench.is_dry:
+            raise exists
+        bench.problems.append(exists)
+    return kind, target
+
+
+def _refuse_place(
     target: Path, path: str, kind: str, *, claimed: Collection[Path], inputs: Iterable[Checkpoint]
 ) -> None:
     """Refuse an output that another step writes, that is an input, or that is no file.

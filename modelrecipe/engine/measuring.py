@@ -1,4 +1,4 @@
-"""Shows a model examples: what it is worth on them, and what it gives for them."""
+"""Shows a model examples: what it is worth on them, what it gives for them, and whether another gives the same."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from modelrecipe import measures
 from modelrecipe.engine.feeds import below, counted, in_words, open_feeds, shown
+from modelrecipe.engine.opening import read_once
+from modelrecipe.engine.reading import read_document
 from modelrecipe.engine.totals import totals
 from modelrecipe.engine.training_fit import losses, summarise
 from modelrecipe.errors import EditError, LanguageError, RecipeError
@@ -120,6 +122,22 @@ def predict(bench: WorkBench, checkpoint: Checkpoint, step: Predict) -> None:
         _write(temporary, Path(step.to).suffix.lower(), feed.selection, arrays)
     for name, values in arrays.items():
         bench.note(f"'{name}' {values.dtype} {measures.shape(values.shape)}")
+
+
+def compare(bench: WorkBench, checkpoint: Checkpoint, path: str, batch: int) -> float | None:
+    """See `Bench.compare`.
+
+    Raises:
+        FileError: the other file cannot be read.
+    """
+    own = bench.own_output(path)
+    if own is None:
+        bench.inputs[bench.name_of(path)] = read_once(bench, path, None)
+    if bench.is_dry:
+        return None
+    other = read_once(bench, path, None) if own is None else read_document(own.target, None)
+    bench.progress(f"comparing outputs with {path}")
+    return bench.workshop.compare(bench.measure(checkpoint), other, batch)
 
 
 def _output_names(checkpoint: Checkpoint) -> list[str]:
