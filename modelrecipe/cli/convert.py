@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from modelrecipe.cli.command import Verb, json_option, with_screen
+from modelrecipe.cli.command import FILE, Verb, json_option, with_screen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from modelrecipe.cli.screen import Screen
 
 
 @click.command(cls=Verb)
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=FILE)
+@click.argument("target", metavar="OUT", type=FILE)
 @click.option("--force", is_flag=True, help="Replace OUT when it exists.")
 @json_option
 @with_screen

@@ -1,0 +1,36 @@
+"""The verb `inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from modelrecipe.cli.command import FILE, Verb, json_option, with_screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelrecipe.cli.screen import Screen
+
+
+@click.command(cls=Verb)
+@click.argument("model", type=FILE)
+@click.option("--layers", metavar="SELECTOR", help="Only these, as 'conv*' or '{type: Conv2D, last: 3}'.")
+@json_option
+@with_screen
+def inspect(model: Path, *, screen: Screen, layers: str | None) -> None:
+    """Say what is in a model file, or in half of one.
+
+    Reads headers alone, so that large models are quick too.
+    """
+    from modelrecipe.cli.selector_option import read_selector
+    from modelrecipe.inspection import inspect_file
+    from modelrecipe.report.inspection import render_inspection
+
+    inspection = inspect_file(model, None if layers is None else read_selector(layers))
+    if screen.is_json:
+        screen.json(asdict(inspection))
+    else:
+        screen.render(render_inspection, inspection)

@@ -1,0 +1,73 @@
+"""The verb `run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modelrecipe.cli.command import FILE, InterruptedRun, Verb, json_option, recipe_options, with_screen
+from modelrecipe.cli.loading import load
+from modelrecipe.errors import RecipeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelrecipe.cli.screen import Screen
+
+
+@click.command(cls=Verb)
+@click.argument("recipe", type=FILE)
+@recipe_options
+@click.option("--locked", is_flag=True, help="Refuse when anything differs from the lock beside the output.")
+@click.option("--resume", is_flag=True, help="Go on with a training from the state that an earlier run kept.")
+@click.option("--events", "events_file", metavar="FILE", type=FILE, help="Tell how trainings go, as lines of JSON.")
+@json_option
+@with_screen
+def run(
+    recipe: Path,
+    *,
+    screen: Screen,
+    verbose: bool,
+    locked: bool,
+    resume: bool,
+    events_file: Path | None,
+    **options: Any,
+) -> None:
+    """Carry out a recipe, prove the result, lock it.
+
+    Each output appears whole or not at all, after every tensor was compared with the source.
+    """
+    from modelrecipe.cli.events import events_to
+    from modelrecipe.cli.targets import Targets
+    from modelrecipe.cli.unsaved import tell_unsaved
+    from modelrecipe.report import render
+    from modelrecipe.run import run_recipe
+
+    common = {name: options.pop(name) for name in ("out", "force", "allow_code", "memory")}
+    loaded = load(recipe, **options)
+    tell_unsaved(screen, loaded)
+    targets = Targets(loaded, common["out"])
+    try:
+        with screen.progress() as progress, events_to(events_file, progress.event) as events:
+            outcome = run_recipe(
+                loaded,
+                locked=locked,
+                progress=progress.say,
+                passing=progress.replace,
+                resume=resume,
+                events=events,
+                **common,
+            )
+    except KeyboardInterrupt as interrupt:
+        written = targets.written()
+        said = f"before that, {written} was written" if written else "nothing was written"
+        raise InterruptedRun(f"interrupted; {said}") from interrupt
+    except RecipeError:
+        if not screen.is_json and (written := targets.written()):
+            screen.say(f"{written} was written before the run failed")
+        raise
+    if screen.is_json:
+        screen.json(outcome.as_dict())
+    else:
+        screen.render(render, outcome, verbose=verbose)
