@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from modelrecipe.errors import BuildError, LanguageError
-from modelrecipe.live import build
+from modelrecipe.live import build, filling
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.session import import_keras
 from modelrecipe.live.training.compiling import losses_of, metrics_of
@@ -74,7 +74,7 @@ class Gauge:
             BuildError: the model cannot be run on the examples.
         """
         if document is not self.filled:
-            build.fill_all(self.built, document)
+            filling.fill_all(self.built, document)
             self.filled = document
         model = self.built.model
         model.reset_metrics()

@@ -15,7 +15,7 @@ from modelrecipe.engine.digest import architecture_digest
 from modelrecipe.errors import BuildError, FileError, LanguageError
 from modelrecipe.formats.tensorflow import TFSM
 from modelrecipe.graph import walk
-from modelrecipe.live import build, outputs, save, state
+from modelrecipe.live import build, filling, outputs, save, state
 from modelrecipe.live.assets import give_assets
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.lending import Loans, lent
@@ -132,9 +132,9 @@ class Workshop:
             return self._load(checkpoint)
         built = self._build(checkpoint)
         self.progress("filling in the weights")
-        build.fill_all(built, replace(checkpoint, weights=_with_fresh(built, checkpoint)), loans)
+        filling.fill_all(built, replace(checkpoint, weights=_with_fresh(built, checkpoint)), loans)
         give_assets(built, checkpoint, self._scratch_file("assets", ""))
-        build.set_live_flags(built, checkpoint.model)
+        filling.set_live_flags(built, checkpoint.model)
         return built.model
 
     def _load(self, checkpoint: Checkpoint) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from modelrecipe.errors import EditError
 from modelrecipe.formats.variable_names import may_train
 from modelrecipe.graph import Layer, walk
-from modelrecipe.live import build, state
+from modelrecipe.live import build, filling, state
 from modelrecipe.live.placing import places
 from modelrecipe.live.session import import_keras
 from modelrecipe.live.training.settings import give_settings
@@ -141,7 +141,7 @@ class Subject:
         is_other = edited.model != self.document.model
         if is_other:
             before = {item.layer.key: item.layer for item in walk(self.document.model)}
-            build.set_live_flags(self.built, edited.model)
+            filling.set_live_flags(self.built, edited.model)
             self.hold_back(self._held_back)
             for located in walk(edited.model):
                 give_settings(self.built.layers.get(located.layer.key), before[located.layer.key], located.layer)
