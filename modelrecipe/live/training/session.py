@@ -167,11 +167,15 @@ class Session:
 
         None leaves it as it is.
         """
-        optimizer = getattr(self.run.model.optimizer, "inner_optimizer", self.run.model.optimizer)
-        if rate is None or rate == optimizer.weight_decay:
+        if rate is None or rate == self._optimizer.weight_decay:
             return False
-        optimizer.weight_decay = rate
+        self._optimizer.weight_decay = rate
         return True
+
+    @property
+    def _optimizer(self) -> Any:
+        """The optimizer that the recipe names, which Keras wraps at mixed_float16 to scale the loss."""
+        return getattr(self.run.model.optimizer, "inner_optimizer", self.run.model.optimizer)
 
     def epoch_ended(self, epoch: int, logs: Mapping[str, float]) -> bool:
         """See how an epoch went; gives back whether the training ends here."""
@@ -191,12 +195,12 @@ class Session:
             TrainingError: some are no numbers.
         """
         self.run.refuse_unsound()
-        optimizer = self.run.model.optimizer
+        optimizer = self._optimizer
         stop = self.watches.get(_STOP)
         if stop is not None and self.step.stop_early is not None and stop.has_waited(self.step.stop_early.patience):
             ended = len(self.run.history)
             self.remarks.append(f"stopped after epoch {ended}: {stop.monitor} was best in epoch {stop.epoch}")
-        if getattr(optimizer, "use_ema", False):
+        if optimizer.use_ema:
             optimizer.finalize_variable_values(optimizer._trainable_variables)
             self.hold_zeros(())
         if self.best:

@@ -57,6 +57,15 @@ def test_a_training_has_the_bits_of_plain_keras(name: str, tmp_path: Path):
     assert different(found, network()) != []
 
 
+def test_the_optimizers_averages_are_the_weights_at_half_precision_too(tmp_path: Path):
+    """At momentum 1 they stay what the weights are after the first batch."""
+    text = "batch_size: 4, precision: mixed_float16, optimizer: {class: SGD, config: {learning_rate: 0.1"
+    averaged = f"{text}, use_ema: true, ema_momentum: 1.0}}}}"
+    found = trained(tmp_path, network(), training(f"{averaged}, steps: 5"))
+    wanted = trained(tmp_path, network(), training(f"{text}}}}}, steps: 1"))
+    assert different(found, wanted) == ["norm/moving_mean", "norm/moving_variance"]
+
+
 def two_outputs() -> keras.Model:
     keras.utils.set_random_seed(3)
     enter = keras.Input((5,), name="enter")
