@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from modelrecipe.claimed_folder import claimed_folder, is_claimed
 from modelrecipe.errors import FileError, nearest_names
-from modelrecipe.flushing import flushed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,8 +45,7 @@ def atomic_output(path: Path, *, may_replace: bool = True) -> Iterator[Path]:
         with claimed_folder(folder, target.name) as own:
             temporary = own / target.name
             _create(temporary)
-            with flushed(temporary):
-                yield temporary
+            yield temporary
             _publish(temporary, target, may_replace=may_replace)
     except OSError as error:
         if error.errno in _NO_SPACE or _concerns(error, folder, target):

@@ -54,6 +54,23 @@ def overflows(before: NDArray[np.generic], after: NDArray[np.generic]) -> bool:
     )
 
 
+def multiplied(values: NDArray[np.generic], factor: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The numbers times a factor of their own type.
+
+    Raises:
+        OverflowError: a number that was finite is not any more.
+    """
+    tells = values.dtype.kind == "f"  # types of NumPy's own notice it on the way; bfloat16 and the like do not
+    try:
+        with np.errstate(over="raise" if tells else "ignore"):
+            result = np.multiply(values, factor)
+    except FloatingPointError as error:
+        raise OverflowError from error
+    if not tells and overflows(values, result):
+        raise OverflowError
+    return result
+
+
 def is_finite(values: NDArray[np.generic]) -> bool:
     """Whether all numbers are."""
     return all(bool(np.isfinite(piece).all()) for piece in pieces(values))

@@ -1,21 +1,17 @@
-"""Threads that pieces of a file go through on their way: one hashes them, one writes them, each in order.
-
-What is put into a line is done later; few pieces may wait, so that memory stays small. Bytes are never changed after
-they were put, so that both lines may look at the same ones.
-"""
+"""Threads that pieces of a file go through on their way: one hashes them, one writes them, each in order."""
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from modelrecipe.errors import FileError
+from modelrecipe.line import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from typing_extensions import Buffer
 
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 20
 """Bytes that are read at once: more do not fit the processor's cache, fewer cost more calls."""
-_WAITING = 8
 
 
 class Sink(Protocol):
@@ -32,41 +27,6 @@ class Sink(Protocol):
     def write(self, content: Buffer, /) -> int:
         """Write bytes."""
         ...
-
-
-class Line:
-    """A thread that does jobs in the order in which they are put."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
-        self._waiting: deque[Future[object]] = deque()
-
-    def __enter__(self) -> Line:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=kind is not None)
-        if kind is None:
-            self.wait()
-
-    def put(self, job: Callable[[Buffer], object], piece: Buffer) -> None:
-        """Do a job with a piece, later.
-
-        Raises:
-            Exception: what an earlier job raised.
-        """
-        if len(self._waiting) >= _WAITING:
-            self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(job, piece))
-
-    def wait(self) -> None:
-        """Until all jobs are done.
-
-        Raises:
-            Exception: what one of them raised.
-        """
-        while self._waiting:
-            self._waiting.popleft().result()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +69,19 @@ class Lines:
 @contextmanager
 def lines_to(target: Sink) -> Iterator[Lines]:
     """Two lines, for the time of the block; at its end everything is hashed and written."""
+    _keep_pieces()
     with Line() as hashing, Line() as writing:
         yield Lines(hashing=hashing, writing=writing, target=target)
+
+
+@cache
+def _keep_pieces() -> None:
+    """Let the GNU C library keep pieces that are given back, so that the system need not make their pages anew.
+
+    It does so with what is smaller than the largest that was given back before, up to 32 MB; see mallopt(3),
+    M_MMAP_THRESHOLD. These bytes are never touched, so they take no memory.
+    """
+    bytearray(31 << 20)
 
 
 def changed(extent: Extent) -> FileError:

@@ -66,15 +66,14 @@ class _Times:
     def __call__(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         import numpy as np  # verbs that read no numbers do without
 
-        from modelrecipe.edit.arithmetic import overflows
+        from modelrecipe.edit.arithmetic import multiplied
 
-        # A Python scalar would be widened for bfloat16; a scalar of the array's own type is what Keras would use.
-        with np.errstate(over="ignore"):
-            scaled = np.multiply(values, np.asarray(self.factor).astype(values.dtype))
-        if overflows(values, scaled):
+        try:
+            # A Python scalar would be widened for bfloat16; a scalar of the array's own type is what Keras would use.
+            return multiplied(values, np.asarray(self.factor).astype(values.dtype))
+        except OverflowError as error:
             raise self.owner.refusal(
                 f"holds numbers that are too large for {values.dtype} when multiplied by {self.factor:g}",
                 hint="write a smaller factor",
                 at="factor",
-            )
-        return scaled
+            ) from error

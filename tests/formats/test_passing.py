@@ -312,6 +312,7 @@ def test_memory_stays_small_however_large_the_tensor(tmp_path: Path):
 
     extent = Extent.whole(write(tmp_path / "m.h5", {"a": np.ones(16 * PIECE, "float32")}))
     chosen = region(sources(extent)["a"], Elementwise(turned))
+    passed_through(extent, [])  # what is done once
     with (tmp_path / "out").open("wb") as file:
         tracemalloc.start()
         try:
@@ -319,7 +320,7 @@ def test_memory_stays_small_however_large_the_tensor(tmp_path: Path):
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert peak < 28 * PIECE
+    assert peak < 20 * PIECE
 
 
 def test_bytes_between_tensors_do_not_reach_those_that_wait_to_be_hashed(tmp_path: Path, monkeypatch: Any):

@@ -22,6 +22,7 @@ from modelrecipe.formats.hdf5.reading import (
 from modelrecipe.formats.rewriting import Rewriting
 from modelrecipe.formats.same_layout import changed_tensors, has_other_flags, renamed_layers
 from modelrecipe.keras_config import write_model
+from modelrecipe.settling import settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,7 +78,7 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
             for old, new in moves.items()
         },
     )
-    with rewriting.applied(contents.extent, target.parent) as prepared, target.open("wb") as file:
+    with rewriting.applied(contents.extent, target.parent) as prepared, settled(target) as file:
         return prepared.write(file)
 
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from modelrecipe import measures
 from modelrecipe.errors import LanguageError
-from modelrecipe.flushing import flushed
 from modelrecipe.formats.gathering import gathered
 from modelrecipe.formats.keras_zip.places import group_places, in_order
 from modelrecipe.formats.keras_zip.shards import MAP
 from modelrecipe.graph import walk
+from modelrecipe.settling import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -127,11 +127,10 @@ def index_text(listed: Mapping[str, Any], total: float) -> str:
 def _write_shard(shard: Path, groups: Sequence[Group], tree: Tree) -> list[Passed]:
     with (
         gathered(groups, tree.edited, tree.labels, shard.parent) as ready,
-        flushed(shard),
-        shard.open("wb") as file,
+        settled(shard) as file,
     ):
         passed = ready.write(file)
-        file.flush()
+        file.settle()
         os.fsync(file.fileno())
     return passed
 
