@@ -96,8 +96,9 @@ def may_train(name: str, dtype: str) -> bool:
 def _numbered(group: Group, slot: str, name: str) -> Iterator[_Numbered]:
     """Every variable below a group: its own by number, then those of inner groups, private attributes last."""
     own = group.groups.get("vars")
-    for key in sorted(own.tensors if own else (), key=natural):
-        yield _Numbered(slot=f"{slot}vars/{key}", name=name + key, stored=own.tensors[key])  # type: ignore[union-attr]
+    tensors = own.tensors if own else {}
+    for key in sorted(tensors, key=natural):
+        yield _Numbered(slot=f"{slot}vars/{key}", name=name + key, stored=tensors[key])
     for key in sorted((key for key in group.groups if key != "vars"), key=natural):
         yield from _inner(group.groups[key], key, slot, name, is_item=own is None)
 

@@ -141,7 +141,8 @@ def _reshaping() -> list[str]:
 def _shape_after(name: str) -> tuple[int, ...] | None:
     function = keras.activations.get(name)
     try:
-        return tuple(backend.compute_output_spec(function, keras.KerasTensor((2, 6))).shape)  # type: ignore[union-attr]
+        output: Any = backend.compute_output_spec(function, keras.KerasTensor((2, 6)))
+        return tuple(output.shape)
     except TypeError:  # one that needs further arguments
         return None
 

@@ -200,8 +200,7 @@ class _Reader:
     def tensor(self, name: str, entry: Message, dtype: str, shape: tuple[int, ...]) -> StoredTensor:
         pieces = entry.messages(7)
         source = self.joined(name, pieces, dtype, shape) if pieces else self.source(name, entry, dtype, shape)
-        # Whatever reads serves; where numbers lie in an HDF5 file is asked only when one is written anew.
-        return StoredTensor(path=name, shape=shape, dtype=dtype, source=source)  # type: ignore[arg-type]
+        return StoredTensor(path=name, shape=shape, dtype=dtype, source=source)
 
     def source(self, name: str, entry: Message, dtype: str, shape: tuple[int, ...]) -> BundleSource:
         is_odd = hasattr(ml_dtypes, dtype)

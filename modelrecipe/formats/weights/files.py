@@ -157,7 +157,7 @@ def _read_hdf5(extent: Extent, keras: str | None = None) -> WeightFile:
         if hdf5.WEIGHTS in names or has_lists:
             tree = read_tree(handle, extent, skip=names - {hdf5.WEIGHTS} if hdf5.WEIGHTS in names else ())
             tree = tree.groups.get(hdf5.WEIGHTS, Group()) if hdf5.WEIGHTS in names else tree
-            return _with_lists(extent, place, tree, stamps)  # type: ignore[arg-type]
+            return _with_lists(extent, place, tree, stamps)  # type: ignore[arg-type]  # a dataset lists nothing
         root = read_tree(handle, extent, skip=(OPTIMIZER,))
     if any(name.startswith(_OF_GROUPS) for name in names):
         return _of_groups(extent.file, (extent.file,), root, "keras_groups", keras)

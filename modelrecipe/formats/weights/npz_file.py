@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from modelrecipe.errors import FileError
-from modelrecipe.formats.hdf5.tensors import ContiguousSource, Source, StoredTensor
+from modelrecipe.formats.hdf5.tensors import ContiguousSource, StoredTensor
 from modelrecipe.formats.keras_zip.zip_members import locate_member, open_zip
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _tensor(archive: zipfile.ZipFile, member: str, path: Path) -> StoredTensor:
     source = ContiguousSource(
         extent=extent, offset=start, shape=shape[::-1] if is_transposed else shape, stored=dtype.str, dtype=plain
     )
-    reader: Source = TransposedSource(reversed=source) if is_transposed else source  # type: ignore[assignment]
+    reader = TransposedSource(reversed=source) if is_transposed else source
     return StoredTensor(path=name, shape=shape, dtype=plain, source=reader)
 
 
