@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelrecipe.edit.combining import combined_places
-from modelrecipe.step import Change
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
@@ -26,6 +25,5 @@ def take_in(
     for place in combined_places(checkpoint, bench, layers, weights):
         for name in place.names:
             bench.average(place.key, name, decay)
-        what = f"{', '.join(place.names)} taken into {kind}"
-        bench.record(Change(kind="~", layer=place.path, key=place.key, what=what, weights=place.names))
+        bench.record(place.change(f"{place.label} taken into {kind}"))
     return checkpoint

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from modelrecipe import measures
 from modelrecipe.edit.surgery import leaves_of
 from modelrecipe.errors import EditError, nearest_names
+from modelrecipe.step import Change
 from modelrecipe.weight_selector import ROLES, selected_weights
 
 if TYPE_CHECKING:
@@ -51,9 +52,18 @@ class Place:
         return tuple(tensor.name for tensor in self.tensors)
 
     @property
+    def label(self) -> str:
+        """The same, in words: `kernel, bias`."""
+        return ", ".join(self.names)
+
+    @property
     def size(self) -> int | None:
         """How many numbers they hold together; None when that is not known yet."""
         return total({self.identity(tensor): tensor.size for tensor in self.tensors}.values())
+
+    def change(self, what: str) -> Change:
+        """What a step records that edits these variables where they stand."""
+        return Change(kind="~", layer=self.path, key=self.key, what=what, weights=self.names)
 
     def identity(self, tensor: Tensor) -> tuple[str, str]:
         """What two stored copies of one variable have in common; see `variable_name`."""

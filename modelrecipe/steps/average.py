@@ -16,7 +16,7 @@ from modelrecipe.edit.values import Place, with_numbers
 from modelrecipe.errors import LanguageError
 from modelrecipe.fields import Doc, Rule
 from modelrecipe.selector import Selector
-from modelrecipe.step import VALUES, Bench, Change, Step, Touch
+from modelrecipe.step import VALUES, Bench, Step, Touch
 from modelrecipe.training.direction import is_more_better
 from modelrecipe.training.examples import Greedy, value_of
 from modelrecipe.weight_selector import WeightSelector
@@ -84,8 +84,7 @@ class Average(Step):
         soup = averaged(checkpoint, places, others, self.coefficients, is_whole=self.layers is None)
         kind = "mean" if self.coefficients is None else "weighted mean"
         for place in places:
-            what = f"{', '.join(place.names)} to the {kind} of {1 + len(others)} models"
-            bench.record(Change(kind="~", layer=place.path, key=place.key, what=what, weights=place.names))
+            bench.record(place.change(f"{place.label} to the {kind} of {1 + len(others)} models"))
         bench.note(f"{kind} of the model and {measures.quoted([other.name for other in others])}")
         return soup
 
@@ -96,8 +95,7 @@ class Average(Step):
         is_whole = self.layers is None
         soup = averaged(checkpoint, places, others, is_whole=is_whole)
         for place in places:
-            what = f"{', '.join(place.names)} to the greedy mean of up to {1 + len(others)} models"
-            bench.record(Change(kind="~", layer=place.path, key=place.key, what=what, weights=place.names))
+            bench.record(place.change(f"{place.label} to the greedy mean of up to {1 + len(others)} models"))
         measure = bench.evaluator(checkpoint, wanted, "greedy")
         if measure is None:
             return soup

@@ -11,7 +11,7 @@ from modelrecipe.edit.values import Owner, Place, chosen_weights, is_representab
 from modelrecipe.errors import EditError, LanguageError
 from modelrecipe.fields import Doc, Rule
 from modelrecipe.selector import Selector
-from modelrecipe.step import VALUES, Bench, Change, Step, Touch
+from modelrecipe.step import VALUES, Bench, Step, Touch
 from modelrecipe.weight_selector import ALL, WeightSelector
 from modelrecipe.weights import Elementwise, Tensor
 
@@ -68,8 +68,7 @@ class Clip(Step):
         places = chosen_weights(checkpoint, bench, self.layers, self.weights)
         refuse_whole_numbers(places)
         for place in places:
-            what = f"{', '.join(place.names)} {self._limit()}"
-            bench.record(Change(kind="~", layer=place.path, key=place.key, what=what, weights=place.names))
+            bench.record(place.change(f"{place.label} {self._limit()}"))
         return with_edits(checkpoint, places, self._clipped)
 
     def _limit(self) -> str:

@@ -11,7 +11,7 @@ from modelrecipe.edit.combining import combined_places, further_checkpoints
 from modelrecipe.edit.values import with_numbers
 from modelrecipe.fields import Doc, Rule
 from modelrecipe.selector import Selector
-from modelrecipe.step import VALUES, Bench, Change, Step, Touch
+from modelrecipe.step import VALUES, Bench, Step, Touch
 from modelrecipe.weight_selector import WeightSelector
 
 
@@ -52,6 +52,5 @@ class Interpolate(Step):
         between = interpolated(checkpoint, places, other, self.alpha, self.mode, is_whole=self.layers is None)
         way = f"{100 * self.alpha:g} % of the way to '{other.name}'"
         for place in places:
-            what = f"{', '.join(place.names)} {way}"
-            bench.record(Change(kind="~", layer=place.path, key=place.key, what=what, weights=place.names))
+            bench.record(place.change(f"{place.label} {way}"))
         return between

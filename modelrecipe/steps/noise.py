@@ -11,7 +11,7 @@ from modelrecipe.edit.values import Owner, Place, chosen_weights, refuse_whole_n
 from modelrecipe.errors import EditError
 from modelrecipe.fields import Doc, Rule
 from modelrecipe.selector import Selector
-from modelrecipe.step import VALUES, Bench, Change, Step, Touch
+from modelrecipe.step import VALUES, Bench, Step, Touch
 from modelrecipe.weight_selector import ALL, WeightSelector
 from modelrecipe.weights import Tensor
 
@@ -55,8 +55,7 @@ class Noise(Step):
         _refuse_variances(places)
         spread = f"{self.stddev:g}{' × its own' if self.relative else ''}"
         for place in places:
-            what = f"{', '.join(place.names)} + {self.distribution} noise, stddev {spread}"
-            bench.record(Change(kind="~", layer=place.path, key=place.key, what=what, weights=place.names))
+            bench.record(place.change(f"{place.label} + {self.distribution} noise, stddev {spread}"))
 
         def disturbed(place: Place, tensor: Tensor) -> Tensor:
             return tensor.map(

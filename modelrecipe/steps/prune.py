@@ -11,7 +11,7 @@ from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.values import Place, chosen_weights, refuse_whole_numbers, total, with_edits, with_numbers
 from modelrecipe.fields import Doc, Rule
 from modelrecipe.selector import Selector
-from modelrecipe.step import VALUES, Bench, Change, Step, Touch
+from modelrecipe.step import VALUES, Bench, Step, Touch
 from modelrecipe.weight_selector import ROLES, WeightSelector
 from modelrecipe.weights import Tensor
 
@@ -59,8 +59,7 @@ class Prune(Step):
         places = chosen_weights(checkpoint, bench, self.layers, self.weights)
         refuse_whole_numbers(places)
         for place in places:
-            what = f"{', '.join(place.names)}, {self._share(place.size, is_certain=not is_global)}"
-            bench.record(Change(kind="~", layer=place.path, key=place.key, what=what, weights=place.names))
+            bench.record(place.change(f"{place.label}, {self._share(place.size, is_certain=not is_global)}"))
             for name in place.names if self.hold else ():
                 bench.hold_zeros(place.key, name)
         if is_global:

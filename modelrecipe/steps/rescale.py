@@ -10,7 +10,7 @@ from modelrecipe.edit.values import Owner, Place, chosen_weights, is_representab
 from modelrecipe.errors import EditError
 from modelrecipe.fields import Doc
 from modelrecipe.selector import Selector
-from modelrecipe.step import VALUES, Bench, Change, Step, Touch
+from modelrecipe.step import VALUES, Bench, Step, Touch
 from modelrecipe.weight_selector import ALL, WeightSelector
 from modelrecipe.weights import Elementwise, Tensor
 
@@ -43,8 +43,7 @@ class Rescale(Step):
         places = chosen_weights(checkpoint, bench, self.layers, self.weights)
         refuse_whole_numbers(places)
         for place in places:
-            what = f"{', '.join(place.names)} × {self.factor:g}"
-            bench.record(Change(kind="~", layer=place.path, key=place.key, what=what, weights=place.names))
+            bench.record(place.change(f"{place.label} × {self.factor:g}"))
         return with_edits(checkpoint, places, self._scaled)
 
     def _scaled(self, place: Place, tensor: Tensor) -> Tensor:
