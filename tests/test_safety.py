@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import keras
@@ -16,10 +14,10 @@ import pytest
 
 from modelrecipe.claimed_folder import claimed_folder
 from modelrecipe.files import atomic_output
+from tests.killing import killed_writes, leftovers, run_on_full_disk, start, wait_for
 from tests.running import contents, load, refuse, run, same_bits, told, write_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 WIDTH = 1500
@@ -43,26 +41,6 @@ def folder(large: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, *arguments: str, **options: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "modelrecipe", "run", "recipe.yaml", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,  # type: ignore[call-overload]
-    )
-
-
-def leftovers(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    while not condition() and process.poll() is None:
-        time.sleep(0.001)
-
-
 @pytest.mark.slow
 def test_a_streamed_write_that_is_killed_anywhere_leaves_the_old_file_or_the_new_one(folder: Path):
     old, new = kill_at_random(folder, times=20, seed=4)
@@ -74,28 +52,12 @@ def kill_at_random(folder: Path, *, times: int, seed: int) -> tuple[int, int]:
 
     The old file is of another factor, so that old and new differ in every number.
     """
-    dice = random.Random(seed)
     write_recipe(folder, STEPS[0], "rescale: {layers: '*', factor: 0.25}", STEPS[2]).run(force=True)
     old = (folder / HALF).read_bytes()
     write_recipe(folder, *STEPS).run(force=True)
     new = (folder / HALF).read_bytes()
-    write_recipe(folder, *STEPS)
-    begun = time.perf_counter()
-    process = start(folder, "-q")
-    wait_for(lambda: bool(leftovers(folder)), process)
-    first = time.perf_counter()
-    process.communicate()
-    lasts = time.perf_counter() - first
-    assert lasts < 60 > first - begun
     seen = {"old": 0, "new": 0}
-    for _ in range(times):
-        (folder / HALF).write_bytes(old)
-        before = set(leftovers(folder))
-        process = start(folder, "-q")
-        wait_for(lambda before=before: bool({*leftovers(folder)} - before), process)
-        time.sleep(dice.uniform(0, lasts))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+    for _ in killed_writes(folder, times=times, seed=seed, reset=lambda: (folder / HALF).write_bytes(old)):
         found = (folder / HALF).read_bytes()
         assert found in (old, new), "the target is torn"
         seen["old" if found == old else "new"] += 1
@@ -153,16 +115,6 @@ def assert_halved(folder: Path) -> None:
         assert same_bits(one.numpy() * np.float32(0.5), other.numpy())
 
 
-LIMITED = """
-import resource, signal, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from modelrecipe.cli import main
-sys.argv[0] = "modelrecipe"
-main()
-"""
-
-
 @pytest.mark.parametrize("megabytes", [0, 1, 20])
 @pytest.mark.parametrize(
     "step", ["rescale: {layers: '*', factor: 0.5}", "rename: {layers: dense_0, to: x}", "freeze: {layers: dense_0}"]
@@ -171,13 +123,7 @@ def test_a_full_disk_leaves_what_stood_there(folder: Path, step: str, megabytes:
     """Files may not grow beyond a size: writing then fails as it does where no space is left."""
     write_recipe(folder, "load: m.keras", step, STEPS[2])
     (folder / HALF).write_text("old")
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(megabytes * 10**6), "-q", "run", "recipe.yaml", "--no-color"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_on_full_disk(folder, megabytes * 10**6)
     assert "cannot be written: no space is left; free some space or write elsewhere" in done.stderr
     assert done.returncode == 1
     assert sorted(contents(folder)) == ["m.keras", "out.keras", "recipe.yaml"]

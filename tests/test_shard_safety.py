@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,8 +14,8 @@ from modelrecipe.errors import FileError, RecipeError
 from modelrecipe.formats.keras_zip.shard_set import ShardSet, refuse_foreign, shard_set
 from modelrecipe.formats.keras_zip.shard_writing import index_text
 from modelrecipe.formats.keras_zip.shards import files_of, read
+from tests.killing import killed_writes, leftovers, run_on_full_disk, start
 from tests.running import contents, refuse, refuse_plan, run, same_bits, told, write_recipe
-from tests.test_safety import LIMITED, leftovers, start, wait_for
 
 WIDTH = 1000
 LIST, LOCK = "out.weights.json", "out.weights.json.lock.json"
@@ -68,30 +63,20 @@ def kill_at_random(folder: Path, *, times: int, seed: int) -> tuple[int, int]:
 
     They differ in every number, and in how many shards they have.
     """
-    dice = random.Random(seed)
     write_recipe(folder, *steps(0.25, "9MB")).run(force=True)
     kept = {name: content for name, content in contents(folder).items() if name.startswith("out")}
     old = numbers(folder / LIST)
     write_recipe(folder, *steps(0.5)).run(force=True)
     new = numbers(folder / LIST)
-    write_recipe(folder, *steps(0.5))
-    process = start(folder, "-q")
-    wait_for(lambda: bool(leftovers(folder)), process)
-    first = time.perf_counter()
-    process.communicate()
-    lasts = time.perf_counter() - first
-    seen = {"old": 0, "new": 0}
-    for _ in range(times):
+
+    def bring_back() -> None:
         for path in folder.glob("out*"):
             path.unlink()
         for name, content in kept.items():
             (folder / name).write_bytes(content)
-        before = set(leftovers(folder))
-        process = start(folder, "-q")
-        wait_for(lambda before=before: bool({*leftovers(folder)} - before), process)
-        time.sleep(dice.uniform(0, lasts))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+
+    seen = {"old": 0, "new": 0}
+    for _ in killed_writes(folder, times=times, seed=seed, reset=bring_back):
         found = numbers(folder / LIST)
         assert found in (old, new), "the set is torn"
         network().load_weights(folder / LIST)
@@ -121,13 +106,7 @@ def test_a_full_disk_leaves_the_old_set(folder: Path, kilobytes: int):
     run(folder, *steps(0.25))
     before = {name: content for name, content in contents(folder).items() if name != "recipe.yaml"}
     write_recipe(folder, *steps(0.5, "9MB"))
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(kilobytes * 1000), "-q", "run", "recipe.yaml", "--no-color"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_on_full_disk(folder, kilobytes * 1000)
     assert "cannot be written: no space is left; free some space or write elsewhere" in done.stderr
     assert done.returncode == 1
     assert {name: content for name, content in contents(folder).items() if name != "recipe.yaml"} == before

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from modelrecipe.errors import TrainingError
+from tests.killing import run_on_full_disk
 from tests.live.training.plain import DATA, different, network, training
 from tests.live.training.test_resuming import EVERYTHING, STATES, STEPS, interrupt, prepare, states
 from tests.running import OUTPUT, SOURCE, load, run, told
-from tests.test_safety import LIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,13 +100,7 @@ def test_a_full_disk_leaves_the_states_that_were_there(tmp_path: Path):
     interrupt(recipe, 3)
     before = states(tmp_path)
     size = (tmp_path / STATES / before[-1]).stat().st_size
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(size // 2), "-q", "run", "recipe.yaml", "--resume", "--no-color"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_on_full_disk(tmp_path, size // 2, "--resume")
     assert done.returncode == 1
     assert f"'{STATES}/batch-000000004.state' cannot be written: no space is left" in done.stderr
     assert "Traceback" not in done.stderr
