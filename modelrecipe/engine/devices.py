@@ -10,14 +10,13 @@ from blake3 import blake3
 
 from modelrecipe import measures
 from modelrecipe.errors import TrainingError
-from modelrecipe.steps.train import Train
 from modelrecipe.training.cluster import Cluster, cluster_of
-from modelrecipe.training.settings import refuse_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from modelrecipe.recipe import Recipe
+    from modelrecipe.steps.train import Train
     from modelrecipe.training.settings import Distribution
 
 _WAITING = "MODELRECIPE_WORKERS_TIMEOUT"
@@ -46,7 +45,8 @@ class Devices:
     def of(cls, recipe: Recipe) -> Devices:
         """Those of a recipe."""
         steps = [item.step for item in recipe.steps]
-        wanted = tuple(step.distribute for step in steps if isinstance(step, Train) and step.distribute is not None)
+        # `train` alone has it; to import that step would cost every other recipe.
+        wanted = tuple(found for step in steps if (found := getattr(step, "distribute", None)) is not None)
         word = blake3(repr([recipe.seed, steps]).encode()).hexdigest()
         devices = cls(wanted=wanted, word=word)
         if devices.is_wide:
@@ -78,6 +78,8 @@ class Devices:
         if wanted.strategy == "mirrored" and wanted.devices is None:
             return "on all devices of this machine"
         if wanted.devices is not None:
+            from modelrecipe.training.settings import refuse_batches  # loaded by every training, by nothing else
+
             refuse_batches(train.batch_size, len(wanted.devices))
             count = measures.counted(len(wanted.devices), "device")
             return f"on {count}: {', '.join(wanted.devices)}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
@@ -145,6 +144,8 @@ def rewrite_model(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Pa
 
 def _installed() -> str:
     """The version of Keras that would have written the file; where there is none, the first that reads it."""
+    from importlib.metadata import PackageNotFoundError, version  # what reads only does without
+
     try:
         return version("keras")
     except PackageNotFoundError:
