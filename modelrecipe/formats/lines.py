@@ -81,7 +81,7 @@ def _keep_pieces() -> None:
     It does so with what is smaller than the largest that was given back before, up to 32 MB; see mallopt(3),
     M_MMAP_THRESHOLD. These bytes are never touched, so they take no memory.
     """
-    bytearray(31 << 20)
+    bytearray(8 << 20)
 
 
 def changed(extent: Extent) -> FileError:
