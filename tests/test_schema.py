@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA = recipe_schema()
 VALIDATOR = Draft7Validator(SCHEMA)
+KERAS_OBJECTS = ("Callback", "Loss", "Metric", "Optimizer")
 SHIPPED = sorted((FOLDER.parents[1] / "recipes").glob("*.yaml"))
 
 ONLY_LOADING_TELLS = {
@@ -148,7 +149,7 @@ def test_unknown_keys_are_refused_all_the_way_down():
         "/definitions/step_include/anyOf/1/properties/vars": "variables of another file",
         "/definitions/DataSource/anyOf/1/properties/arguments": "keyword arguments of a function of the user's",
         "/definitions/DataSpec/anyOf/1/properties/arguments": "keyword arguments of a function of the user's",
-        "/definitions/KerasObject/anyOf/1/properties/config": "arguments of any loss, metric, optimizer or callback",
+        **{f"/definitions/{name}/anyOf/1/properties/config": "any argument of any of them" for name in KERAS_OBJECTS},
         "/definitions/step_configure/properties/config": "settings of whatever class the selected layers have",
     }
     assert open_ones - {path for path in open_ones if "/config_" in path or "/argument_" in path} == set(expected)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrecipe.catalog.entry import KINDS, Argument, Entry, find
+from modelrecipe.catalog.entry import KINDS, Argument, find
 from modelrecipe.catalog.variables import class_of
 from modelrecipe.errors import did_you_mean
 
@@ -52,25 +52,28 @@ def check_config(name: str, config: Mapping[str, Any], *, partial: bool = False)
         partial: whether arguments may be missing, because they are taken over from another layer.
     """
     entry = find(name)
-    return [] if entry is None else list(_problems(entry, config, partial=partial))
+    return [] if entry is None else list(check_arguments(entry.name, entry.arguments, config, partial=partial))
 
 
-def _problems(entry: Entry, config: Mapping[str, Any], *, partial: bool) -> Iterator[ConfigProblem]:
-    known = {argument.name: argument for argument in entry.arguments}
+def check_arguments(
+    name: str, arguments: Sequence[Argument], config: Mapping[str, Any], *, partial: bool = False
+) -> Iterator[ConfigProblem]:
+    """Every problem of a configuration of a class that takes these arguments; see `check_config`."""
+    known = {argument.name: argument for argument in arguments}
     for key, value in config.items():
         if key not in known:
-            message = f"unknown argument '{key}' of {entry.name}"
+            message = f"unknown argument '{key}' of {name}"
             yield ConfigProblem(at=(key,), message=message, hint=did_you_mean(str(key), known))
         else:
-            yield from _value_problems(entry, known[key], value)
-    for argument in entry.arguments:
+            yield from _value_problems(name, known[key], value)
+    for argument in arguments:
         if argument.required and argument.name not in config and not partial:
-            message = f"{entry.name} needs the argument '{argument.name}'"
+            message = f"{name} needs the argument '{argument.name}'"
             yield ConfigProblem(message=message, hint=f"add '{argument.name}' to its config")
 
 
-def _value_problems(entry: Entry, argument: Argument, value: Any) -> Iterator[ConfigProblem]:
-    at, subject = (argument.name,), f"argument '{argument.name}' of {entry.name}"
+def _value_problems(name: str, argument: Argument, value: Any) -> Iterator[ConfigProblem]:
+    at, subject = (argument.name,), f"argument '{argument.name}' of {name}"
     if _kind_of(value) not in _accepted(argument):
         expected = _listed([_KIND_WORDS[kind] for kind in argument.kind])
         yield ConfigProblem(at=at, message=f"{subject} must be {expected}, not {_shown(value)}")

@@ -146,17 +146,16 @@ def _target_problems(item: TensorSummary, port: Port, loss: str) -> Iterator[Rec
         return
     elif loss == _LABELS:
         yield from _label_problems(item, port)
-    elif not any(_agree(one, other) for one, other in _alike(item.shape, port.shape)):
+    elif not are_alike(item.shape, port.shape):
         yield _unlike(item, port, loss)
     elif item.values is not None and (loss in _ROWS or loss in _YES_NO):
         yield from _share_problems(item, loss)
 
 
-def _alike(given: Sequence[int | None], expected: Sequence[int | None]) -> Iterator[tuple[Sequence[int | None], ...]]:
-    """The shapes that a loss makes equal: Keras adds or drops a last size of 1; all else would be broadcast."""
-    yield given, expected
-    yield (*given, 1), expected
-    yield given, (*expected, 1)
+def are_alike(given: Sequence[int | None], expected: Sequence[int | None]) -> bool:
+    """Whether a loss makes two shapes equal: Keras adds or drops a last size of 1; all else would be broadcast."""
+    pairs = ((given, expected), ((*given, 1), expected), (given, (*expected, 1)))
+    return any(_agree(one, other) for one, other in pairs)
 
 
 def _label_problems(item: TensorSummary, port: Port) -> Iterator[RecipeError]:

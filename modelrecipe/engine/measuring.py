@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from modelrecipe import measures
 from modelrecipe.engine.feeds import below, counted, in_words, open_feeds, shown
+from modelrecipe.engine.measures_fit import doubts, refuse_measures
 from modelrecipe.engine.opening import read_once
 from modelrecipe.engine.reading import read_document
 from modelrecipe.engine.totals import totals
@@ -44,6 +45,9 @@ def evaluator(
     """
     with below(*at):
         summary = _fitting(bench, checkpoint, wanted)
+        refuse_measures(checkpoint, summary, wanted.measures if wanted.metrics is not None else None)
+        for doubt in doubts(checkpoint, wanted.loss):
+            bench.note(doubt)
         if bench.is_dry:
             examples = in_words(counted(summary, wanted.part), wanted.part)
             bench.note(f"measures {_names(wanted)} on {examples}")

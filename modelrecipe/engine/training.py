@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from modelrecipe import catalog, measures
 from modelrecipe.edit.values import chosen_weights
 from modelrecipe.engine.inner_bench import InnerBench
+from modelrecipe.engine.measures_fit import doubts, refuse_measures
 from modelrecipe.engine.training_fit import losses, refuse_labels, refuse_misplaced, refuse_outputs, summarise
+from modelrecipe.engine.watched import refuse_unknown_values
 from modelrecipe.errors import EditError, RecipeError
 from modelrecipe.graph import walk
 from modelrecipe.step import Change
@@ -67,6 +69,8 @@ def look_ahead(bench: WorkBench, checkpoint: Checkpoint, train: Train) -> Prospe
         bench.note(bench.devices.told(train))
     refuse_outputs(checkpoint, train)
     refuse_labels(checkpoint, train)
+    refuse_measures(checkpoint, summary, train.metrics)
+    refuse_unknown_values(checkpoint, train)
     course = course_of(train, summary.examples)
     if course is not None:
         refuse_misplaced(train, course)
@@ -227,5 +231,5 @@ def _tell(bench: WorkBench, checkpoint: Checkpoint, train: Train, prospect: Pros
         for entry in train.during if bench.is_dry else ():  # a run says how often it was done
             times = measures.counted(entry.timing.count(course), "time")
             bench.note(f"{entry.timing}: {', '.join(inner.word for inner in entry.do)}, {times}")
-    for note in summary.notes:
+    for note in (*summary.notes, *doubts(checkpoint, train.loss)):
         bench.note(note)

@@ -9,16 +9,16 @@ from modelrecipe import data, measures
 from modelrecipe.engine.feeds import refuse_own
 from modelrecipe.engine.totals import totals
 from modelrecipe.errors import EditError, LanguageError, Problems, RecipeError, did_you_mean
+from modelrecipe.training.keras_objects import Loss
 from modelrecipe.training.moments import refuse_later
-from modelrecipe.training.settings import KerasObject
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.data import DataSpec, DataSummary
     from modelrecipe.engine.bench import WorkBench
     from modelrecipe.steps.train import Train
+    from modelrecipe.training.keras_objects import Losses
     from modelrecipe.training.moments import Course
-    from modelrecipe.training.settings import Objects
 
 
 def summarise(
@@ -56,13 +56,13 @@ def summarise(
     return summary
 
 
-def losses(given: Objects) -> str | dict[str, str]:
+def losses(given: Losses) -> str | dict[str, str]:
     """The names of the losses, for what they ask of the targets."""
-    if isinstance(given, KerasObject):
+    if isinstance(given, Loss):
         return "" if given.config.get("from_logits") and "sparse" not in given.class_.lower() else given.class_
     if isinstance(given, tuple):
         return given[0].class_ if len(given) == 1 else ""
-    return {name: item.class_ for name, item in given.items() if isinstance(item, KerasObject)}
+    return {name: item.class_ for name, item in given.items() if isinstance(item, Loss)}
 
 
 def refuse_misplaced(train: Train, course: Course) -> None:

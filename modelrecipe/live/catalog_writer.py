@@ -1,4 +1,4 @@
-"""Writes `modelrecipe/catalog/data.json` from the installed Keras: `python -m modelrecipe.live.catalog_writer`.
+"""Writes the catalog's data from the installed Keras: `python -m modelrecipe.live.catalog_writer`.
 
 One line per class, so that a new Keras version shows as a readable difference. Knows Keras.
 """
@@ -26,6 +26,7 @@ from keras.src.ops.math import SegmentReduction
 from keras.src.ops.operation import Operation
 
 from modelrecipe.live import catalog_arguments as arguments
+from modelrecipe.live import catalog_training
 from modelrecipe.live.catalog_probe import learn_variables, make, refusal
 from modelrecipe.live.catalog_samples import FOREIGN, layer_aliases, layer_classes, sample
 from modelrecipe.live.catalog_settings import learn_regularizers, learn_settings
@@ -226,3 +227,4 @@ def _compact(value: Any) -> str:
 
 if __name__ == "__main__":
     DATA.write_text(render(catalog()), encoding="utf-8")
+    catalog_training.DATA.write_text(catalog_training.render(catalog_training.learn()), encoding="utf-8")

@@ -12,20 +12,22 @@ from modelrecipe.errors import LanguageError
 from modelrecipe.fields import Doc
 from modelrecipe.step import FLAGS, LIVE, SETTINGS, VALUES, Bench, Step, Touch
 from modelrecipe.training.during import During
+from modelrecipe.training.keras_objects import Callback, Losses, Metrics, Optimizer
 from modelrecipe.training.settings import (
     AT_LEAST_ONE,
     Clipping,
     Distribution,
     Group,
-    KerasObject,
     Logs,
-    Objects,
     Penalty,
     Rate,
     Saving,
     Stopping,
 )
 from modelrecipe.weight_selector import ALL, WeightSelector
+
+_BOUNDS = ("clipnorm", "global_clipnorm", "clipvalue")
+"""Arguments of Keras' optimizers that bound gradients."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +46,13 @@ class Train(Step):
     touches: ClassVar[Touch] = LIVE | VALUES | FLAGS | SETTINGS
 
     data: Annotated[DataSpec, Doc("what the model is trained on")]
-    loss: Annotated[Objects, Doc("what is minimised; for several outputs, output name to loss")]
+    loss: Annotated[Losses, Doc("what is minimised; for several outputs, output name to loss")]
     epochs: Annotated[int | None, Doc("how often all examples are seen"), AT_LEAST_ONE] = None
     steps: Annotated[int | None, Doc("how many batches the training has, instead of epochs"), AT_LEAST_ONE] = None
     batch_size: Annotated[int, Doc("examples in a batch, over all devices"), AT_LEAST_ONE] = 32
     drop_remainder: Annotated[bool, Doc("leave out the last batch of an epoch when it is smaller")] = False
-    optimizer: Annotated[KerasObject, Doc("Adam, or any other that Keras knows, with its arguments")] = field(
-        default_factory=lambda: KerasObject(class_="Adam")
+    optimizer: Annotated[Optimizer, Doc("Adam, or any other that Keras knows, with its arguments")] = field(
+        default_factory=lambda: Optimizer(class_="Adam")
     )
     learning_rate: Annotated[Rate | None, Doc("instead of the optimizer's own: a number or a schedule")] = None
     rates: Annotated[
@@ -60,7 +62,7 @@ class Train(Step):
         default_factory=dict
     )
     penalties: Annotated[tuple[Penalty, ...], Doc("additions to the loss, as a pull towards the start")] = ()
-    metrics: Annotated[Objects | None, Doc("what is measured beside the loss; or output name to metrics")] = None
+    metrics: Annotated[Metrics | None, Doc("what is measured beside the loss; or output name to metrics")] = None
     class_weight: Annotated[Mapping[str, float], Doc("label to how much its examples count; others count 1")] = field(
         default_factory=dict
     )
@@ -81,7 +83,7 @@ class Train(Step):
     deterministic: Annotated[bool, Doc("let TensorFlow use deterministic operations alone: same bits, run for run")] = (
         False
     )
-    callbacks: Annotated[tuple[KerasObject, ...], Doc("Keras' own callbacks, by class and arguments")] = ()
+    callbacks: Annotated[tuple[Callback, ...], Doc("Keras' own callbacks, by class and arguments")] = ()
     checkpoints: Annotated[Saving | None, Doc("keep the state of the training, for run --resume")] = None
     logs: Annotated[Logs | None, Doc("files that tell how it goes")] = None
     distribute: Annotated[Distribution | None, Doc("several devices")] = None
@@ -90,8 +92,7 @@ class Train(Step):
         """One of `epochs` and `steps`; moments and rates that fit together."""
         if (self.epochs is None) == (self.steps is None):
             yield LanguageError("needs either 'epochs' or 'steps'", hint="say how long, as epochs: 3")
-        if "learning_rate" in self.optimizer.config and self.learning_rate is not None:
-            yield LanguageError("the learning rate is given twice", hint="keep one", at=("learning_rate",))
+        yield from self._given_twice()
         yield from self._unseen()
         if self.class_weight and isinstance(self.loss, Mapping):
             hint = "write sample_weight in data"
@@ -103,6 +104,16 @@ class Train(Step):
                 yield LanguageError(
                     f"'{label}' is no label", hint="labels are numbers from 0", at=("class_weight", label)
                 )
+
+    def _given_twice(self) -> Iterator[LanguageError]:
+        """What stands in the optimizer's arguments as well."""
+        given = self.optimizer.config
+        if "learning_rate" in given and self.learning_rate is not None:
+            yield LanguageError("the learning rate is given twice", hint="keep one", at=("learning_rate",))
+        if self.clip_gradients is not None and any(given.get(key) is not None for key in _BOUNDS):
+            yield LanguageError("the gradients are bounded twice", hint="keep one", at=("clip_gradients",))
+        if self.accumulate > 1 and given.get("gradient_accumulation_steps") is not None:
+            yield LanguageError("the batches of an update are given twice", hint="keep one", at=("accumulate",))
 
     def _unseen(self) -> Iterator[LanguageError]:
         """Values of a validation that does not take place."""

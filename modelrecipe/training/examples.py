@@ -11,7 +11,8 @@ from modelrecipe.errors import LanguageError, did_you_mean
 from modelrecipe.fields import Doc, Rule
 from modelrecipe.selector import COMPARISON
 from modelrecipe.training.direction import Mode
-from modelrecipe.training.settings import AT_LEAST_ONE, KerasObject, Objects
+from modelrecipe.training.keras_objects import Losses, Metric, Metrics
+from modelrecipe.training.settings import AT_LEAST_ONE
 
 Part = Literal["all", "train", "validation"]
 _SAYS_COMPARISON = Rule({"pattern": COMPARISON, "patternErrorMessage": "must be a comparison, as '>= 0.95'"})
@@ -51,8 +52,8 @@ class Examples:
 class Evaluation(Examples):
     """What is measured of a model on examples, in inference mode."""
 
-    loss: Annotated[Objects | None, Doc("a loss; for several outputs, output name to loss")] = None
-    metrics: Annotated[Objects | None, Doc("what is measured beside it; or output name to metrics")] = None
+    loss: Annotated[Losses | None, Doc("a loss; for several outputs, output name to loss")] = None
+    metrics: Annotated[Metrics | None, Doc("what is measured beside it; or output name to metrics")] = None
     loss_weights: Annotated[Mapping[str, float], Doc("output name to how much its loss counts")] = field(
         default_factory=dict
     )
@@ -62,8 +63,12 @@ class Evaluation(Examples):
         """Names of measures that something depends on."""
         return ()
 
+    def place_of(self, name: str) -> tuple[str, ...]:
+        """Keys that lead to a measure that something depends on."""
+        return (name,)
+
     @property
-    def measures(self) -> Objects | None:
+    def measures(self) -> Metrics | None:
         """What is measured beside the loss: what is named, else what something depends on."""
         return self.metrics if self.metrics is not None else _metrics(self.deciding)
 
@@ -74,10 +79,13 @@ class Evaluation(Examples):
             yield LanguageError("no loss is given, so it cannot decide", hint="write loss, as loss: mse")
         elif self.loss is None and self.measures is None:
             yield LanguageError("nothing is measured", hint="write loss or metrics, as metrics: accuracy")
+        for name in self.deciding if self.metrics is None else ():
+            for error in Metric(class_=name).problems() if name != "loss" else ():
+                yield LanguageError(error.message, hint=error.hint, at=self.place_of(name))
 
 
-def _metrics(names: Iterable[str]) -> Objects | None:
-    return tuple(KerasObject(class_=name) for name in names if name != "loss") or None
+def _metrics(names: Iterable[str]) -> Metrics | None:
+    return tuple(Metric(class_=name) for name in names if name != "loss") or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +100,10 @@ class Demanded(Evaluation):
     def deciding(self) -> tuple[str, ...]:
         """What is demanded."""
         return tuple(self.demand)
+
+    def place_of(self, name: str) -> tuple[str, ...]:
+        """See `Evaluation.place_of`."""
+        return ("demand", name)
 
     def problems(self) -> Iterator[LanguageError]:
         """As of all evaluations; and something must be demanded."""
@@ -112,6 +124,10 @@ class Greedy(Evaluation):
     def deciding(self) -> tuple[str, ...]:
         """The one measure."""
         return (self.metric,)
+
+    def place_of(self, name: str) -> tuple[str, ...]:
+        """See `Evaluation.place_of`."""
+        return ("metric",)
 
 
 def value_of(values: Mapping[str, float], name: str, *at: str) -> float:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from modelrecipe.errors import LanguageError, TrainingError
 from modelrecipe.fields import Doc, Rule
@@ -18,17 +18,6 @@ NOT_NEGATIVE = Rule({"minimum": 0})
 AT_LEAST_ONE = Rule({"minimum": 1})
 SHARE = Rule({"exclusiveMinimum": 0, "maximum": 1})
 _SAYS_PERIOD = Rule({"pattern": PERIOD, "patternErrorMessage": "must be a period, as '100 batches' or '1 epoch'"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class KerasObject:
-    """Something that Keras knows by its class: an optimizer, a loss, a metric, a callback."""
-
-    class_: Annotated[str, Doc("its class in Keras, or a short name, as adam or mse")]
-    config: Annotated[Mapping[str, Any], Doc("constructor arguments")] = field(default_factory=dict)
-
-
-Objects = KerasObject | tuple[KerasObject, ...] | Mapping[str, KerasObject | tuple[KerasObject, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 from modelrecipe.errors import RecipeError, TrainingError
 from modelrecipe.live.training.strategies import refuse_unshared
 from modelrecipe.steps.train import Train
-from modelrecipe.training.settings import KerasObject
+from modelrecipe.training.keras_objects import Loss
 from tests.live.training.plain import network, training, write_data
 from tests.running import SOURCE, refuse, refuse_plan, write_recipe
 
@@ -122,12 +122,12 @@ def test_several_machines_need_a_process_of_their_own(folder: Path, monkeypatch:
         ),
         ({"jit": True}, 9, "jit compiles for one device, but there are several; leave jit or distribute out"),
         (
-            {"loss": {"out": KerasObject(class_="MeanSquaredError", config={"reduction": "sum"})}},
+            {"loss": {"out": Loss(class_="MeanSquaredError", config={"reduction": "sum"})}},
             9,
             "a loss with reduction 'sum' cannot be shared by several devices; leave the reduction out",
         ),
         (
-            {"loss": (KerasObject(class_="MeanSquaredError", config={"reduction": None}),)},
+            {"loss": (Loss(class_="MeanSquaredError", config={"reduction": None}),)},
             9,
             "a loss with reduction 'none' cannot be shared by several devices; leave the reduction out",
         ),
@@ -146,4 +146,4 @@ def test_what_devices_can_do_as_one_is_taken(settings: dict[str, Any], examples:
 
 
 def trained(**settings: Any) -> Train:
-    return Train(**{"data": None, "loss": KerasObject(class_="mse"), "epochs": 1, "batch_size": 6, **settings})
+    return Train(**{"data": None, "loss": Loss(class_="mse"), "epochs": 1, "batch_size": 6, **settings})

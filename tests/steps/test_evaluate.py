@@ -204,7 +204,10 @@ def test_another_seed_divides_otherwise(tmp_path: Path):
 @pytest.mark.parametrize(
     ("step", "note"),
     [
-        (f"{{{DATA}, {LOSS}, metrics: [accuracy, AUC]}}", "measures loss, accuracy, AUC on 50 examples"),
+        (
+            f"{{{DATA}, {LOSS}, metrics: [accuracy, sparse_top_k_categorical_accuracy]}}",
+            "measures loss, accuracy, sparse_top_k_categorical_accuracy on 50 examples",
+        ),
         (f"{{{SPLIT}, part: validation, metrics: accuracy}}", "measures accuracy on 15 examples kept for validation"),
         (f"{{{SPLIT}, part: train, metrics: accuracy}}", "measures accuracy on 35 examples for training"),
     ],
@@ -266,7 +269,10 @@ def test_a_metric_that_keras_does_not_know_is_refused(tmp_path: Path):
     write_data(tmp_path)
     classifier().save(tmp_path / "m.keras")
     error = refuse(tmp_path, "load: m.keras", f"evaluate: {{{DATA}, {LOSS}, metrics: accurracy}}")
-    assert told(error) == "4:84: evaluate.metrics: Keras knows no metric 'accurracy'; did you mean 'Accuracy'?"
+    assert isinstance(error, Problems)
+    (problem,) = error.problems
+    wanted = "4:84: evaluate.metrics.class: Keras knows no metric 'accurracy'; did you mean 'accuracy'?"
+    assert told(problem) == wanted
 
 
 def test_a_subclassed_model_is_refused(tmp_path: Path):

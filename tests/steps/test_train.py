@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from modelrecipe import Outcome
 
 SHORT = "batch_size: 4, epochs: 2"
-INNER = "rescale, clip, noise, prune, average, interpolate, freeze, unfreeze, configure, regularize, swa, ema"
+INNER = (
+    "write it before or behind 'train'; inside may stand: rescale, clip, noise, prune, average, interpolate, freeze,"
+    " unfreeze, configure, regularize, swa, ema, weight_decay"
+)
 RESCALE = "do: [{rescale: {layers: second, factor: 0.9}}]"
 
 
@@ -59,15 +62,16 @@ REFUSED = {
     ),
     "an unknown step": (
         during("every: 5 batches, do: [{reskale: {layers: second, factor: 0.9}}]"),
-        "train.during.do: unknown key 'reskale'; did you mean 'rescale'?",
+        "train.during.do: unknown step 'reskale'; did you mean 'rescale'?",
     ),
     "a step that changes the structure": (
         during("at: start, do: [{replace: {layers: second, with: {class: Dense}}}]"),
-        f"train.during.do: unknown key 'replace'; known keys: {INNER}",
+        f"train.during.do: 'replace' cannot stand inside a training: it changes the structure of the model; {INNER}",
     ),
     "a step that writes": (
         during("at: start, do: [{save: x.keras}]"),
-        f"train.during.do: unknown key 'save'; known keys: {INNER}",
+        f"train.during.do: 'save' cannot stand inside a training: it changes neither weights nor flags nor settings;"
+        f" {INNER}",
     ),
     "two steps in one item": (
         during("at: start, do: [{freeze: first, unfreeze: last}]"),
@@ -138,6 +142,65 @@ REFUSED = {
         training(f"{SHORT}, penalties: [{{l2_sp: 0.1, layers: first, weights: kernl}}]"),
         "train.penalties.weights: no weight of 'first' is named 'kernl'; nearest weights: 'kernel'",
     ),
+    "an optimizer that Keras lacks": (
+        training(f"{SHORT}, optimizer: Adamm"),
+        "train.optimizer.class: Keras knows no optimizer 'Adamm'; did you mean 'adam'?",
+    ),
+    "an argument that an optimizer lacks": (
+        training(f"{SHORT}, optimizer: {{class: Adam, config: {{beta1: 0.5}}}}"),
+        "train.optimizer.config: unknown argument 'beta1' of Adam; did you mean 'beta_1'?",
+    ),
+    "an argument of another type": (
+        training(f"{SHORT}, optimizer: {{class: adam, config: {{learning_rate: fast}}}}"),
+        "train.optimizer.config.learning_rate: argument 'learning_rate' of Adam must be a number, not 'fast'",
+    ),
+    "a metric that Keras lacks": (
+        training(f"{SHORT}, metrics: acuracy"),
+        "train.metrics.class: Keras knows no metric 'acuracy'; did you mean 'accuracy'?",
+    ),
+    "a metric of equality": (
+        training(f"{SHORT}, metrics: [accuracy, Accuracy]"),
+        "train.metrics: 'Accuracy' counts what equals its target exactly, as the fractions of 'last' never do;"
+        " write accuracy: Keras then takes the kind that fits",
+    ),
+    "a metric of rows, for labels": (
+        training(f"{SHORT}, metrics: {{last: categorical_accuracy}}"),
+        "train.metrics.last: 'categorical_accuracy' takes targets (None, 3), but 'y' gives (None,);"
+        " write SparseCategoricalAccuracy for labels",
+    ),
+    "arguments of a metric that Keras chooses": (
+        training(f"{SHORT}, metrics: {{class: accuracy, config: {{name: a}}}}"),
+        "train.metrics.config: 'accuracy' takes no arguments: Keras chooses the class that fits the targets;"
+        " name the class, as SparseCategoricalAccuracy",
+    ),
+    "a callback that Keras lacks": (
+        training(f"{SHORT}, callbacks: [CSVLoger]"),
+        "train.callbacks.class: Keras knows no callback 'CSVLoger'; did you mean 'CSVLogger'?",
+    ),
+    "a callback that has no place here": (
+        training(f"{SHORT}, callbacks: [{{class: BackupAndRestore, config: {{backup_dir: x}}}}]"),
+        "train.callbacks.class: BackupAndRestore belongs to 'fit'; write checkpoints: {every: 1 epoch}",
+    ),
+    "a callback without what it needs": (
+        training(f"{SHORT}, callbacks: [CSVLogger]"),
+        "train.callbacks.config: CSVLogger needs the argument 'filename'; add 'filename' to its config",
+    ),
+    "a callback that watches nothing": (
+        training(f"{SHORT}, callbacks: [TerminateOnNaN, {{class: ReduceLROnPlateau, config: {{monitor: los}}}}]"),
+        "train.callbacks: the training gives no 'los'; did you mean 'loss'?",
+    ),
+    "a value that is watched": (
+        training(f"{SHORT}, metrics: accuracy, stop_early: {{monitor: acuracy}}"),
+        "train.stop_early.monitor: the training gives no 'acuracy'; did you mean 'accuracy'?",
+    ),
+    "bounds of gradients, twice": (
+        training(f"{SHORT}, clip_gradients: {{norm: 1}}, optimizer: {{class: SGD, config: {{clipvalue: 1}}}}"),
+        "train.clip_gradients: the gradients are bounded twice; keep one",
+    ),
+    "accumulation, twice": (
+        training(f"{SHORT}, accumulate: 2, optimizer: {{class: SGD, config: {{gradient_accumulation_steps: 2}}}}"),
+        "train.accumulate: the batches of an update are given twice; keep one",
+    ),
     "weights that nobody has": (
         training(f"{SHORT}, only: [kernl]"),
         "train.only: no layer that trains has a weight 'kernl'; name others",
@@ -161,38 +224,24 @@ def test_all_moments_that_never_come_are_told_at_once(folder: Path):
     ]
 
 
-ONLY_KERAS_KNOWS = {
-    "an optimizer": (
-        training(f"{SHORT}, optimizer: Adamm"),
-        "train.optimizer: Keras knows no optimizer 'Adamm'; did you mean 'Adam'?",
-    ),
-    "arguments of an optimizer": (
-        training(f"{SHORT}, optimizer: {{class: Adam, config: {{rate: 1}}}}"),
-        "train.optimizer: optimizer 'Adam' does not take these arguments: Argument(s) not recognized: {'rate': 1}",
-    ),
-    "a metric": (
-        training(f"{SHORT}, metrics: acuracy"),
-        "train.metrics: Keras knows no metric 'acuracy'; did you mean 'Accuracy'?",
-    ),
-    "a callback": (
-        training(f"{SHORT}, callbacks: [CSVLoger]"),
-        "train.callbacks: Keras knows no callback 'CSVLoger'; did you mean 'CSVLogger'?",
-    ),
-    "a callback that has no place here": (
-        training(f"{SHORT}, callbacks: [{{class: BackupAndRestore, config: {{backup_dir: x}}}}]"),
-        "train.callbacks: BackupAndRestore belongs to 'fit'; write checkpoints: {every: 1 epoch}",
-    ),
-    "a value that is watched": (
-        training(f"{SHORT}, metrics: accuracy, stop_early: {{monitor: acuracy}}"),
-        "train.stop_early.monitor: the training gives no 'acuracy'; did you mean 'accuracy'?",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", ONLY_KERAS_KNOWS)
-def test_what_only_keras_knows_is_refused_before_the_first_batch(name: str, folder: Path):
-    step, wanted = ONLY_KERAS_KNOWS[name]
-    assert said(refuse(folder, f"load: {SOURCE}", step, f"save: {OUTPUT}")) == [wanted]
+def test_a_loss_that_takes_probabilities_of_an_output_that_gives_none_is_doubted(tmp_path: Path):
+    inputs = keras.Input((5,))
+    keras.Model(inputs, keras.layers.Dense(3, name="last")(inputs)).save(tmp_path / SOURCE)
+    write_data(tmp_path)
+    short, logits = "loss: sparse_categorical_crossentropy", "config: {from_logits: true}"
+    exact = f"loss: {{class: sparse_categorical_crossentropy, {logits}}}"
+    notes = [
+        write_recipe(tmp_path, f"load: {SOURCE}", f"train: {{data: {{npz: {DATA}}}, epochs: 1, {loss}}}")
+        .plan()
+        .steps[1]
+        .notes
+        for loss in (short, exact)
+    ]
+    assert notes[0][-1] == (
+        "'last' gives any number, but the loss takes probabilities:"
+        f" write {{class: SparseCategoricalCrossentropy, {logits}}}, or an activation"
+    )
+    assert notes[1] == notes[0][:-1]
 
 
 def test_nothing_to_train_is_refused(folder: Path):

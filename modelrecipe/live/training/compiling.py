@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe.errors import LanguageError, did_you_mean
+from modelrecipe.errors import LanguageError
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.session import import_keras
 from modelrecipe.live.training.rates import course, grouped, schedule
+from modelrecipe.training.keras_objects import CHOSEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
 
     from modelrecipe.live.training.subject import Subject
     from modelrecipe.steps.train import Train
-    from modelrecipe.training.settings import Group, KerasObject, Objects
+    from modelrecipe.training.keras_objects import KerasObject, Losses, Metric, Metrics
+    from modelrecipe.training.settings import Group
 
-_CHOSEN = ("accuracy", "acc", "crossentropy", "ce")
-"""Metrics of which Keras takes the kind that fits the targets."""
-_FILES = ("filename", "filepath", "log_dir")
+_FILES = ("filename", "filepath", "log_dir", "directory")
 """Arguments of callbacks that name what they write."""
 
 
@@ -73,7 +73,7 @@ def make_optimizer(train: Train, groups: Sequence[tuple[Group, Sequence[Any]]], 
             own.setdefault(id(variable), _rate_of(group, total))
     if own:
         kind = grouped(kind, own)
-    with foreign_code(lambda error: _refused(keras.optimizers, spec, error, "optimizer", ())):
+    with foreign_code(lambda error: _refused(spec, error, ("optimizer",))):
         return kind(**config)
 
 
@@ -85,72 +85,65 @@ def _rate_of(group: Group, total: int) -> Callable[[Any, Any], Any]:
     return lambda rate, iteration: rate * factor
 
 
-def make(room: Any, spec: KerasObject, noun: str, *at: str | int) -> Any:
-    """An object of Keras from its class and arguments, or its short name.
+def make(room: Any, spec: KerasObject, *at: str | int) -> Any:
+    """An object of Keras from its class and arguments, or its short name; or one that the recipe's imports registered.
 
     Args:
         room: of Keras, where its class stands.
         spec: what the recipe says.
-        noun: what it is, for messages.
-        at: keys of the step that lead to it, for errors; without them `noun`.
+        at: keys of the step that lead to it, for errors.
 
     Raises:
-        LanguageError: Keras does not know it, or refuses the arguments.
+        LanguageError: nothing is registered under the name, or the class refuses the arguments.
     """
-    keras = import_keras()
-    kind = getattr(room, spec.class_, None)
-    with foreign_code(lambda error: _refused(room, spec, error, noun, at)):
-        if isinstance(kind, type):
-            return kind(**spec.config)
-        if room is keras.callbacks:
-            raise ValueError("there is no such class")
-        return room.get({"class_name": spec.class_, "config": dict(spec.config)} if spec.config else spec.class_)
-
-
-def _class_of(room: Any, spec: KerasObject, noun: str) -> type:
-    kind = getattr(room, spec.class_, None)
-    if isinstance(kind, type):
+    kind = _class_of(room, spec, *at)
+    if not isinstance(kind, type):
         return kind
-    with foreign_code(lambda error: _refused(room, spec, error, noun, ())):
-        return type(room.get(spec.class_))
+    # Keras takes arguments of a short name without a word and drops them, as those of sparse_categorical_crossentropy.
+    is_short = not spec.config and not spec.is_registered and spec.class_ != spec.class_name
+    with foreign_code(lambda error: _refused(spec, error, at)):
+        return room.get(spec.class_) if is_short else kind(**spec.config)
 
 
-def _refused(room: Any, spec: KerasObject, error: Exception, noun: str, at: Sequence[str | int]) -> LanguageError:
-    at = at or (noun,)
-    if isinstance(getattr(room, spec.class_, None), type) or spec.config:
-        return LanguageError(f"{noun} '{spec.class_}' does not take these arguments: {reason(error)}", at=at)
-    names = [name for name, value in vars(room).items() if isinstance(value, type)]
-    return LanguageError(f"Keras knows no {noun} '{spec.class_}'", hint=did_you_mean(spec.class_, names), at=at)
+def _class_of(room: Any, spec: KerasObject, *at: str | int) -> Any:
+    """The class that is meant; of what is registered, a function perhaps."""
+    if not spec.is_registered:
+        return getattr(room, spec.class_name)
+    found = import_keras().saving.get_registered_object(spec.class_)
+    if found is None:
+        hint = "write the module that registers it in imports"
+        raise LanguageError(f"nothing is registered as '{spec.class_}'", hint=hint, at=at)
+    return found
 
 
-def losses_of(given: Objects, key: str) -> Any:
+def _refused(spec: KerasObject, error: Exception, at: Sequence[str | int]) -> LanguageError:
+    return LanguageError(f"{spec.kind} '{spec.class_}' does not take these arguments: {reason(error)}", at=at)
+
+
+def losses_of(given: Losses, key: str) -> Any:
     """The losses of a recipe; `key` is the parameter that names them."""
     keras = import_keras()
     if isinstance(given, Mapping):
         return {name: losses_of(item, key) for name, item in given.items()}
     if isinstance(given, tuple):
-        return [make(keras.losses, item, "loss", key) for item in given]
-    return make(keras.losses, given, "loss", key)
+        return [make(keras.losses, item, key) for item in given]
+    return make(keras.losses, given, key)
 
 
-def metrics_of(given: Objects | None) -> Any:
+def metrics_of(given: Metrics | None) -> Any:
     """The metrics of a recipe."""
-    keras = import_keras()
     if given is None:
         return None
     if isinstance(given, Mapping):
         return {name: metrics_of(item) for name, item in given.items()}
-    items = given if isinstance(given, tuple) else (given,)
-    # Short names stay text: only then Keras chooses the accuracy that fits the loss.
-    return [make(keras.metrics, item, "metric", "metrics") if item.config else _named(item) for item in items]
+    return [_metric(item) for item in (given if isinstance(given, tuple) else (given,))]
 
 
-def _named(item: KerasObject) -> Any:
-    if item.class_ in _CHOSEN:
+def _metric(item: Metric) -> Any:
+    """A metric; short names stay text: they name its values, and Keras chooses the accuracy that fits the targets."""
+    if not item.config and not item.is_registered and item.class_ != item.class_name:
         return item.class_
-    keras = import_keras()
-    made = make(keras.metrics, item, "metric", "metrics")
-    return made if isinstance(getattr(keras.metrics, item.class_, None), type) else item.class_
+    return item.class_ if item.class_ in CHOSEN else make(import_keras().metrics, item, "metrics")
 
 
 def make_callbacks(train: Train, place: Callable[[str], Path]) -> list[Any]:
@@ -161,17 +154,14 @@ def make_callbacks(train: Train, place: Callable[[str], Path]) -> list[Any]:
         place: where a file goes that the recipe names.
 
     Raises:
-        LanguageError: Keras has no such callback, or refuses its arguments; or it cannot work here.
+        LanguageError: Keras refuses the arguments of one.
     """
     keras = import_keras()
     found: list[Any] = []
     for number, spec in enumerate(train.callbacks):
-        if spec.class_ == "BackupAndRestore":
-            hint = "write checkpoints: {every: 1 epoch}"
-            raise LanguageError("BackupAndRestore belongs to 'fit'", hint=hint, at=("callbacks", number))
         files = {key: place(spec.config[key]) for key in _FILES if key in spec.config}
         for file in files.values():
             file.parent.mkdir(parents=True, exist_ok=True)
         named = replace(spec, config={**spec.config, **{key: str(file) for key, file in files.items()}})
-        found.append(make(keras.callbacks, named, "callback", "callbacks", number))
+        found.append(make(keras.callbacks, named, "callbacks", number))
     return found

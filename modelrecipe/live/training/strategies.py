@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from modelrecipe.data.feed import Feed
     from modelrecipe.steps.train import Train
     from modelrecipe.training.cluster import Cluster
-    from modelrecipe.training.settings import Distribution, Objects
+    from modelrecipe.training.keras_objects import Losses
+    from modelrecipe.training.settings import Distribution
 
 _APART = "carry the recipe out in a process of its own, with 'modelrecipe run'"
 _STARTING = 120
@@ -180,7 +181,7 @@ def refuse_unshared(step: Train, examples: int, devices: int) -> None:
     _refuse_sums(step.loss)
 
 
-def _refuse_sums(losses: Objects, at: tuple[str | int, ...] = ("loss",)) -> None:
+def _refuse_sums(losses: Losses, at: tuple[str | int, ...] = ("loss",)) -> None:
     """Refuse losses that are no mean over the examples, whose parts cannot be put together.
 
     Raises:
