@@ -90,6 +90,12 @@ def test_recipe_is_run_by_a_test_of_this_file(path: Path) -> None:
     assert f'run("{path.stem}"' in Path(__file__).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("folder", "page"), [(RECIPES, "recipes.md"), (RECIPES / "training", "training.md")])
+def test_every_recipe_is_on_its_page(folder: Path, page: str) -> None:
+    text = (RECIPES.parent / "docs" / page).read_text(encoding="utf-8")
+    assert [path.name for path in folder.glob("*.yaml") if f"{folder.name}/{path.name})" not in text] == []
+
+
 def test_given_weights_fill_all_but_the_new_classifier(tmp_path: Path) -> None:
     before = source()
     after, outcome = run("given_weights", tmp_path)
