@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time as clock
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,8 +20,7 @@ import tensorflow as tf
 from modelrecipe.errors import TrainingError
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.private import deterministic
-from modelrecipe.live.session import import_keras
-from modelrecipe.live.training.states import set_attributes
+from modelrecipe.live.training.listening import begun
 from modelrecipe.live.training.step_function import testing_function, training_function
 from modelrecipe.live.training.workers import is_loss_of_worker, is_wide, local_mean
 
@@ -122,7 +122,8 @@ class Run:
         Raises:
             TrainingError: the loss is no number any more, or something breaks.
         """
-        with _quiet(), deterministic(self.is_deterministic), foreign_code(lambda error: self._broken(error)):
+        # Keras' callbacks say what they do on stdout, which is for data.
+        with redirect_stdout(sys.stderr), _quiet(), deterministic(self.is_deterministic), foreign_code(self._broken):
             self._train_on(acts)
 
     def _broken(self, error: Exception) -> TrainingError:
@@ -134,14 +135,8 @@ class Run:
         return TrainingError(f"the training broke off after batch {self.time}: {reason(error)}")
 
     def _train_on(self, acts: Acts) -> None:
-        listeners = import_keras().callbacks.CallbackList(list(self.callbacks), model=self.model)
         self.model.stop_training = False
-        for callback in self.callbacks if self.resumed else ():
-            if hasattr(callback, "append"):  # CSVLogger would begin its file anew
-                callback.append = True
-        listeners.on_train_begin()
-        for callback, attributes in zip(self.callbacks, self.resumed, strict=False):
-            set_attributes(callback, attributes)  # only now: callbacks forget what was before when a training begins
+        listeners = begun(self.callbacks, self.resumed, model=self.model, course=self.course, epochs=len(self.history))
         while not self.is_at_end and not acts.is_stopped():
             self._epoch(acts, listeners)
         listeners.on_train_end(self.history[-1] if self.history else {})
@@ -175,21 +170,27 @@ class Run:
     def _end_of(self, acts: Acts, epoch: int, listeners: Any, seconds: float) -> None:
         logs = self._logs()
         if self.validation is not None:
-            logs |= {f"val_{name}": value for name, value in self.evaluate(self.validation).items()}
+            logs |= {f"val_{name}": value for name, value in self._evaluate(self.validation, listeners).items()}
         self.history.append(logs)
         acts.tell("epoch", epoch=epoch + 1, batch=self.time, seconds=round(seconds, 3), **logs)
         listeners.on_epoch_end(epoch, logs)
         self.is_over = acts.epoch_ended(epoch + 1, logs) or bool(self.model.stop_training)
         acts.keep(self)
 
-    def evaluate(self, feed: Feed) -> dict[str, float]:
+    def _evaluate(self, feed: Feed, listeners: Any) -> dict[str, float]:
         """Loss and metrics over data, in inference mode; the model's metrics begin anew."""
         if self._test is None:
             self._test = testing_function(self.model)
         self.model.reset_metrics()
-        for batch in feed.dataset(0):
+        listeners.on_test_begin()
+        for number, batch in enumerate(feed.dataset(0)):
+            listeners.on_test_batch_begin(number)
             self._test(batch)
-        return self._logs()
+            if self.callbacks:
+                listeners.on_test_batch_end(number, self._logs())
+        logs = self._logs()
+        listeners.on_test_end(logs)
+        return logs
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         return iter(self.feed.dataset(epoch, start))

@@ -152,3 +152,11 @@ def test_an_old_hdf5_file_is_trained_as_well(tmp_path: Path):
     model.save(tmp_path / SOURCE)
     wanted = fit(network(), batches(tmp_path, step), optimizer=keras.optimizers.Adam(0.01))
     assert different(load(tmp_path / OUTPUT), wanted) == []
+
+
+def test_what_callbacks_say_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    callback = "{class: EarlyStopping, config: {monitor: loss, patience: 1, min_delta: 10, verbose: 1}}"
+    trained(tmp_path, network(), training(f"batch_size: 4, epochs: 3, callbacks: [{callback}]"))
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Epoch 2: early stopping" in said.err

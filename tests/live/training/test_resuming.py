@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 
 from modelrecipe import RecipeError
-from tests.live.training.plain import DATA, different, network, training, write_data
+from tests.live.training.plain import DATA, LOSS, different, network, training, write_data
 from tests.running import OUTPUT, SOURCE, load, slow_unless, told, write_recipe
 
 if TYPE_CHECKING:
@@ -150,6 +150,50 @@ def test_callbacks_go_on_where_they_were(tmp_path: Path):
     recipe.run(resume=True, events=again)
     assert sorted(heard.epochs) == [1, 2, 3, 4]
     assert again.epochs == {epoch: heard.epochs[epoch] for epoch in (3, 4)}
+    assert different(load(tmp_path / OUTPUT), wanted) == []
+
+
+def test_a_table_of_a_callback_has_each_epoch_once(tmp_path: Path):
+    """It was stopped after the end of an epoch, and goes on from a state in the middle of it."""
+    step = training(
+        "batch_size: 4, epochs: 3, checkpoints: {every: 4 batches, keep: 9},"
+        " callbacks: [{class: CSVLogger, config: {filename: log.csv}}]"
+    )
+    recipe = prepare(tmp_path, step, model=network())
+    recipe.run()
+    wanted = (tmp_path / "log.csv").read_bytes()
+    assert [line.partition(b",")[0] for line in wanted.splitlines()] == [b"epoch", b"0", b"1", b"2"]
+    for late in (8, 12, 16, 18):
+        (tmp_path / STATES.replace("3", "2") / f"batch-{late:09d}.state").unlink()
+    recipe.run(resume=True)
+    assert (tmp_path / "log.csv").read_bytes() == wanted
+
+
+SWAPPED = (
+    "batch_size: 4, epochs: 3, checkpoints: {every: 4 batches, keep: 9},"
+    " optimizer: {class: SGD, config: {learning_rate: 0.1, use_ema: true, ema_momentum: 1.0}}"
+)
+
+
+@pytest.mark.parametrize("config", ["{}", "{swap_on_epoch: true}"], ids=["to validate", "between epochs"])
+def test_averages_that_a_callback_puts_into_the_model(config: str, tmp_path: Path):
+    """At momentum 1 they stay what the weights are after the first batch."""
+    data = f"npz: {DATA}, validation: 6"
+    plain = prepare(tmp_path, training(SWAPPED, data=data).replace("epochs: 3", "steps: 1"), model=network())
+    plain.run()
+    first = load(tmp_path / OUTPUT)
+    step = training(f"{SWAPPED}, callbacks: [{{class: SwapEMAWeights, config: {config}}}]", data=data)
+    evaluate = f"evaluate: {{data: {{{data}}}, part: validation, loss: {LOSS}}}"
+    recipe = prepare(tmp_path, step, evaluate, model=network())
+    heard, again = Listener(), Listener()
+    outcome = recipe.run(events=heard)
+    wanted = load(tmp_path / OUTPUT)
+    assert heard.epochs[3]["val_loss"] == pytest.approx(outcome.steps[2].values["loss"], rel=1e-5)
+    for left, right in zip(wanted.trainable_weights, first.trainable_weights, strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=1e-6)  # the callback swaps by sums and differences
+    (tmp_path / STATES.replace("3", "2") / "batch-000000012.state").unlink()
+    recipe.run(resume=True, events=again)
+    assert again.epochs == {3: heard.epochs[3]}
     assert different(load(tmp_path / OUTPUT), wanted) == []
 
 
