@@ -29,15 +29,17 @@ def events_to(
         FileError: the file cannot be written.
     """
     try:
-        stream = file.open("a", encoding="utf-8") if file is not None else None
+        stream = file.open("ab", buffering=0) if file is not None else None  # nothing is left for when it is closed
     except OSError as error:
         raise cannot_write(file, error) from error  # type: ignore[arg-type]  # there is one, or nothing was opened
 
     def tell(event: str, facts: Mapping[str, Any]) -> None:
-        if stream is not None:
+        if stream is not None and file is not None:
             line = {"event": event, "time": round(time.time(), 3), **{key: _plain(item) for key, item in facts.items()}}
-            stream.write(json.dumps(line) + "\n")
-            stream.flush()
+            try:
+                stream.write(f"{json.dumps(line)}\n".encode())
+            except OSError as error:
+                raise cannot_write(file, error) from error
         if show is not None:
             show(event, facts)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _VALIDATION = "val_"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class LogFiles:
     """Where values of the epochs go.
 
@@ -30,6 +30,7 @@ class LogFiles:
 
     table: Path | None = None
     board: Path | None = None
+    _writers: dict[str, Any] = field(default_factory=dict, init=False)
 
     @classmethod
     def opened(cls, logs: Logs | None, place: Callable[[str], Path]) -> LogFiles:
@@ -57,7 +58,25 @@ class LogFiles:
             with atomic_output(self.table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
                 _write_table(file, history)
         if self.board is not None:
-            _show(self.board, len(history), history[-1])
+            self._show(self.board, len(history), history[-1])
+
+    def _show(self, folder: Path, epoch: int, logs: Mapping[str, float]) -> None:
+        """Scalars as TensorBoard expects them, which this needs no installed TensorBoard for."""
+        parts = {
+            "train": {name: value for name, value in logs.items() if not name.startswith(_VALIDATION)},
+            "validation": {name[4:]: value for name, value in logs.items() if name.startswith(_VALIDATION)},
+        }
+        for part, values in parts.items():
+            if not values:
+                continue
+            # One file for all epochs: TensorBoard takes no notice of one that comes later, but in front of others.
+            if part not in self._writers:
+                self._writers[part] = tf.summary.create_file_writer(str(folder / part))
+            writer = self._writers[part]
+            with writer.as_default():
+                for name, value in values.items():
+                    tf.summary.write(f"epoch_{name}", tf.constant(value), step=epoch, metadata=_scalar())
+            writer.flush()
 
 
 def _write_table(file: Any, history: Sequence[Mapping[str, float]]) -> None:
@@ -68,20 +87,7 @@ def _write_table(file: Any, history: Sequence[Mapping[str, float]]) -> None:
         rows.writerow([number, *(logs.get(name, "") for name in names)])
 
 
-def _show(folder: Path, epoch: int, logs: Mapping[str, float]) -> None:
-    """Scalars as TensorBoard expects them, which this needs no installed TensorBoard for."""
-    metadata = tf.compat.v1.SummaryMetadata(
+def _scalar() -> Any:
+    return tf.compat.v1.SummaryMetadata(
         plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class="DATA_CLASS_SCALAR"
     )
-    parts = {
-        "train": {name: value for name, value in logs.items() if not name.startswith(_VALIDATION)},
-        "validation": {name[4:]: value for name, value in logs.items() if name.startswith(_VALIDATION)},
-    }
-    for part, values in parts.items():
-        if not values:
-            continue
-        writer = tf.summary.create_file_writer(str(folder / part))
-        with writer.as_default():
-            for name, value in values.items():
-                tf.summary.write(f"epoch_{name}", tf.constant(value), step=epoch, metadata=metadata)
-        writer.close()
