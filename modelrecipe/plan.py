@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelrecipe.edit.fit import refuse_misfits
 from modelrecipe.engine.bench import WorkBench
 from modelrecipe.engine.execution import Execution
-from modelrecipe.engine.totals import totals
-from modelrecipe.outcome import Outcome
+from modelrecipe.engine.options import silent
 from modelrecipe.recipe.imports import import_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from modelrecipe.outcome import Outcome
     from modelrecipe.recipe import Recipe
 
 
@@ -57,7 +58,7 @@ def plan_recipe(
         exact=exact,
         executes_graphs=allow_code,
         memory=memory,
-        progress=progress or _silent,
+        progress=progress or silent,
     )
     with bench:
         if exact:
@@ -68,18 +69,7 @@ def plan_recipe(
             refuse_misfits(execution.checkpoint)
             if exact:
                 execution.checkpoint = bench.measure(execution.checkpoint)
-        is_known = not any(step.is_unknown for step in execution.outcomes)
-        return Outcome(
-            recipe=recipe.name,
-            is_plan=True,
-            steps=tuple(execution.outcomes),
-            before=execution.before,
-            after=totals(execution.checkpoint) if execution.checkpoint is not None and is_known else None,
-            outputs=tuple(item.output for item in bench.written),
-            seconds=time.perf_counter() - begun,
-            problems=tuple(bench.problems),
-        )
-
-
-def _silent(text: str) -> None:
-    del text
+        outcome = execution.outcome()
+        is_known = not any(step.is_unknown for step in outcome.steps)
+        seconds = time.perf_counter() - begun
+        return replace(outcome, after=outcome.after if is_known else None, seconds=seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,16 @@ from modelrecipe.edit.fit import refuse_misfits
 from modelrecipe.engine.bench import WorkBench
 from modelrecipe.engine.devices import Devices
 from modelrecipe.engine.execution import Execution
-from modelrecipe.engine.totals import totals
+from modelrecipe.engine.options import Options, silent
 from modelrecipe.errors import Problems, UsageError
-from modelrecipe.outcome import Outcome
 from modelrecipe.recipe import Recipe
 from modelrecipe.recipe.imports import import_code, require_permission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.engine.execution import Milestone
+    from modelrecipe.outcome import Outcome
 
 
 def run_recipe(
@@ -60,34 +60,34 @@ def run_recipe(
     begun = time.perf_counter()
     require_permission(recipe, allow_code=allow_code)
     versions = lock.versions()
-    options: dict[str, Any] = {"seed": recipe.seed, "out": Path(out) if out is not None else None, "force": force}
-    options |= {"executes_graphs": allow_code, "memory": memory, "passing": passing}
-    told = progress or (lambda text: None)
     devices = Devices.of(recipe)
-    heard = _unheard if devices.is_follower or events is None else events
-    options |= {"name": recipe.path.stem, "resumes": resume, "events": heard, "described": {}, "devices": devices}
-    opened, expected = _try(recipe, options, told, allow_code=allow_code, versions=versions if locked else None)
-    bench = WorkBench(folder=recipe.folder, **options, progress=told, opened=opened, expected=expected)
+    options = Options(
+        folder=recipe.folder,
+        seed=recipe.seed,
+        out=Path(out) if out is not None else None,
+        force=force,
+        progress=progress or silent,
+        passing=passing,
+        memory=memory,
+        executes_graphs=allow_code,
+        imports=recipe.imports,
+        name=recipe.path.stem,
+        resumes=resume,
+        events=_unheard if devices.is_follower or events is None else events,
+        devices=devices,
+    )
+    expected = _try(recipe, options, allow_code=allow_code, versions=versions if locked else None)
     locks: list[str] = []
 
     def on_output(milestone: Milestone) -> None:
         locks.append(str(lock.write_lock(recipe, milestone, bench.digests, versions)))
 
-    with bench:
-        devices.prepare(told)
+    with WorkBench.of(options, expected=expected) as bench:
+        devices.prepare(options.progress)
         import_code(recipe, allow_code=allow_code)
         execution = Execution(recipe, bench, on_output)
         execution.run()
-        return Outcome(
-            recipe=recipe.name,
-            is_plan=False,
-            steps=tuple(execution.outcomes),
-            before=execution.before,
-            after=totals(execution.checkpoint) if execution.checkpoint is not None else None,
-            outputs=tuple(item.output for item in bench.written),
-            locks=tuple(locks),
-            seconds=time.perf_counter() - begun,
-        )
+        return replace(execution.outcome(), locks=tuple(locks), seconds=time.perf_counter() - begun)
 
 
 def _unheard(event: str, facts: Mapping[str, Any]) -> None:
@@ -95,33 +95,21 @@ def _unheard(event: str, facts: Mapping[str, Any]) -> None:
 
 
 def _try(
-    recipe: Recipe,
-    options: dict[str, Any],
-    progress: Callable[[str], None],
-    *,
-    allow_code: bool,
-    versions: Mapping[str, str | None] | None,
-) -> tuple[dict[tuple[Path, bool], Checkpoint], Mapping[str, Mapping[str, str]]]:
+    recipe: Recipe, options: Options, *, allow_code: bool, versions: Mapping[str, str | None] | None
+) -> Mapping[str, Mapping[str, str]]:
     """Try the recipe on documents, and compare with the locks where `versions` are given.
 
-    Locks need every step, so that Keras is started for them where the documents alone do not lead to the end.
+    Locks need every step, so that Keras is started for them where the documents alone do not lead to the end. What is
+    read of models and data stays with the options, for the run.
 
     Returns:
-        The files that were read, and the digests that the locks demand.
+        The digests that the locks demand.
     """
-    opened: dict[tuple[Path, bool], Checkpoint] = {}
     for exact in (False, True):
-        tried = WorkBench(
-            folder=recipe.folder,
-            **options,
-            imports=recipe.imports,
-            is_dry=True,
-            exact=exact,
-            progress=progress if exact else lambda text: None,
-            opened=opened,
-            compares_locks=versions is not None,
-        )
-        with tried:
+        progress = options.progress if exact else silent
+        with WorkBench.of(
+            options, is_dry=True, exact=exact, progress=progress, compares_locks=versions is not None
+        ) as tried:
             if exact:
                 tried.devices.prepare(progress)
                 import_code(recipe, allow_code=allow_code)
@@ -134,8 +122,8 @@ def _try(
             if versions is None:
                 break
             if exact or not any(step.is_unknown for step in trial.outcomes):
-                return opened, lock.expectations(recipe, trial, versions)
-    return opened, {}
+                return lock.expectations(recipe, trial, versions)
+    return {}
 
 
 def apply(
@@ -160,7 +148,7 @@ def apply(
 
     read = _as_recipe(recipe, given)
     _refuse_no_model(model)
-    bench = WorkBench(folder=read.folder, seed=read.seed, is_safe=False)
+    bench = WorkBench(folder=read.folder, seed=read.seed, imports=read.imports, is_safe=False)
     with bench, custom_classes_of(model):
         require_permission(read, allow_code=allow_code)
         import_code(read, allow_code=allow_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +12,11 @@ from modelrecipe.cli.loading import load
 from modelrecipe.errors import RecipeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from modelrecipe.cli.screen import Screen
+    from modelrecipe.cli.targets import Targets
 
 
 @click.command(cls=Verb)
@@ -47,18 +50,31 @@ def run(
     common = {name: options.pop(name) for name in ("out", "force", "allow_code", "memory")}
     loaded = load(recipe, **options)
     tell_unsaved(screen, loaded)
-    targets = Targets(loaded, common["out"])
+    with (
+        _early_end(screen, Targets(loaded, common["out"])),
+        screen.progress() as progress,
+        events_to(events_file, progress.event) as events,
+    ):
+        outcome = run_recipe(
+            loaded,
+            locked=locked,
+            progress=progress.say,
+            passing=progress.replace,
+            resume=resume,
+            events=events,
+            **common,
+        )
+    if screen.is_json:
+        screen.json(outcome.as_dict())
+    else:
+        screen.render(render, outcome, verbose=verbose)
+
+
+@contextmanager
+def _early_end(screen: Screen, targets: Targets) -> Iterator[None]:
+    """Say of a run that is interrupted or fails which of its outputs it had written by then."""
     try:
-        with screen.progress() as progress, events_to(events_file, progress.event) as events:
-            outcome = run_recipe(
-                loaded,
-                locked=locked,
-                progress=progress.say,
-                passing=progress.replace,
-                resume=resume,
-                events=events,
-                **common,
-            )
+        yield
     except KeyboardInterrupt as interrupt:
         written = targets.written()
         said = f"before that, {written} was written" if written else "nothing was written"
@@ -67,7 +83,3 @@ def run(
         if not screen.is_json and (written := targets.written()):
             screen.say(f"{written} was written before the run failed")
         raise
-    if screen.is_json:
-        screen.json(outcome.as_dict())
-    else:
-        screen.render(render, outcome, verbose=verbose)

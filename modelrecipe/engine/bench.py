@@ -12,7 +12,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
@@ -84,6 +84,11 @@ class WorkBench(Options):
     verified: set[Extent] = field(default_factory=set)
     _stack: ExitStack = field(default_factory=ExitStack)
     _workshop: Workshop | None = None
+
+    @classmethod
+    def of(cls, options: Options, **others: Any) -> WorkBench:
+        """A bench with these options, some of them replaced; what was read already is shared."""
+        return cls(**{**vars(options), **others})
 
     def __post_init__(self) -> None:
         self.root = self.folder

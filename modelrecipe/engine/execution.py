@@ -15,7 +15,7 @@ from modelrecipe.engine.record import Record
 from modelrecipe.engine.totals import totals
 from modelrecipe.errors import BuildError, EditError, LanguageError, Problems, RecipeError
 from modelrecipe.fields import fields_of
-from modelrecipe.outcome import StepOutcome, Totals
+from modelrecipe.outcome import Outcome, StepOutcome, Totals
 from modelrecipe.step import Change, Touch
 from modelrecipe.steps.save import Save
 
@@ -71,6 +71,18 @@ class Execution:
         """The totals of the model that the current one came from."""
         return totals(with_sizes(self.bench.source)) if self.bench.source is not None else None
 
+    def outcome(self) -> Outcome:
+        """What there is to tell of the steps so far."""
+        return Outcome(
+            recipe=self.recipe.name,
+            is_plan=self.bench.is_dry,
+            steps=tuple(self.outcomes),
+            before=self.before,
+            after=totals(self.checkpoint) if self.checkpoint is not None else None,
+            outputs=tuple(item.output for item in self.bench.written),
+            problems=tuple(self.bench.problems),
+        )
+
     def run(self) -> None:
         """Apply every step.
 
@@ -112,23 +124,7 @@ class Execution:
             self._first = len(self.outcomes)
         for problem in bench.problems:
             item.placed(problem)
-        self.outcomes.append(
-            StepOutcome(
-                number=number,
-                word=item.word,
-                id=item.id,
-                description=item.description,
-                place=_place(item),
-                target=target_of(item),
-                matched=tuple(record.matched),
-                changes=tuple(record.changes),
-                notes=tuple(record.notes),
-                values=dict(record.values),
-                files=tuple(record.files),
-                parameters=self.checkpoint.parameters() if self.checkpoint is not None else None,
-                seconds=time.perf_counter() - begun,
-            )
-        )
+        self.outcomes.append(self._told(number, item, record, time.perf_counter() - begun))
         for written in bench.written[len(self.milestones) :]:
             self.milestones.append(
                 Milestone(
@@ -139,6 +135,23 @@ class Execution:
                 )
             )
             self.on_output(self.milestones[-1])
+
+    def _told(self, number: int, item: RecipeStep, record: Record, seconds: float) -> StepOutcome:
+        return StepOutcome(
+            number=number,
+            word=item.word,
+            id=item.id,
+            description=item.description,
+            place=_place(item),
+            target=target_of(item),
+            matched=tuple(record.matched),
+            changes=tuple(record.changes),
+            notes=tuple(record.notes),
+            values=dict(record.values),
+            files=tuple(record.files),
+            parameters=self.checkpoint.parameters() if self.checkpoint is not None else None,
+            seconds=seconds,
+        )
 
     def _wants_digests(self) -> bool:
         """A plan reads no data for their digests; a trial whose locks are compared asks for them."""

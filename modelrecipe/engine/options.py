@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from modelrecipe.data import DataSummary
 
 
+def silent(text: str) -> None:
+    """Progress that nobody is told of."""
+    del text
+
+
 @dataclass
 class Options:
     """How a recipe is planned or run.
@@ -51,7 +56,7 @@ class Options:
     is_dry: bool = False
     exact: bool = False
     given: Checkpoint | None = None
-    progress: Callable[[str], None] = lambda text: None
+    progress: Callable[[str], None] = silent
     passing: Callable[[str], None] | None = None
     memory: int | None = None
     is_safe: bool = True

@@ -429,3 +429,15 @@ def test_a_recipe_that_names_itself_is_refused(tmp_path: Path):
     small().save_weights(tmp_path / "w.weights.h5")
     error = refuse(tmp_path, "load: {architecture: recipe.yaml, weights: w.weights.h5}", "save: out.keras")
     assert "names itself as its architecture" in error.message
+
+
+def test_a_recipe_that_is_an_architecture_imports_what_the_outer_one_names(tmp_path: Path):
+    write_recipe(tmp_path, "load: {architecture: model.json}", head="imports: [json]", name="inner.yaml")
+    model = small()
+    (tmp_path / "model.json").write_text(model.to_json())
+    steps = ("load: {architecture: inner.yaml}", "save: out.keras")
+    assert told(refuse(tmp_path, *steps)).replace(f"{tmp_path}/", "") == (
+        "3:26: load.architecture: 'inner.yaml' imports 'json', which this recipe does not; name it under imports here too"
+    )
+    run(tmp_path, *steps, head="imports: [json]", allow_code=True)
+    assert load(tmp_path / "out.keras").to_json() == model.to_json()
