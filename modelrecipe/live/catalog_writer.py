@@ -79,7 +79,7 @@ def _layer(name: str, layer_class: type[Any]) -> dict[str, Any]:
         _complete(fact, name, layer_class)
     basic = _basic_arguments()
     entry["arguments"] = [fact["name"] if fact == basic.get(fact["name"]) else fact for fact in facts]
-    if issubclass(layer_class, keras.layers.Add.__base__):  # type: ignore[arg-type]
+    if issubclass(layer_class, keras.layers.Add.__base__):
         entry["merges"] = True
     if name in _ELEMENTWISE_MERGES:
         entry["broadcasts"] = True
