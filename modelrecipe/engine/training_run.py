@@ -44,7 +44,7 @@ def train(bench: WorkBench, checkpoint: Checkpoint, step: Train) -> Checkpoint:
     if bench.is_dry:
         return prospect.after
     workshop = bench.workshop  # TensorFlow comes in here, quietly
-    from modelrecipe.live.training.session import Session
+    from modelrecipe.live.training.opening import open_session
 
     measured = bench.measure(checkpoint)
     bench.progress("opening the data")
@@ -55,7 +55,7 @@ def train(bench: WorkBench, checkpoint: Checkpoint, step: Train) -> Checkpoint:
     refuse_misplaced(step, course)  # again, for data of which only TensorFlow could tell how many they are
     bench.progress("building the model for training")
     seed = bench.seed_for("training")
-    session = Session.opened(
+    session = open_session(
         workshop, measured, step, prospect, feeds, course, seed=seed, place=bench.target, **_of_devices(bench)
     )
     acts = Acts(bench=bench, step=step, session=session, course=course)
@@ -202,7 +202,7 @@ class Acts:
         rate = f", {batches / seconds:,.0f} batches/s" if batches and seconds > 0 else ""
         early = "" if run.time == self.course.total else f" of {self.course.total}"
         self.bench.note(f"trained {run.time}{early} batches{rate}; {shown(run.history[-1] if run.history else {})}")
-        for text in self.session.remarks:
+        for text in (*self.session.remarks, _settled(self.bench.seed, self.step)):
             self.bench.note(text)
         for number, entry in enumerate(self.step.during):
             done = self.edits.get(number, [])
@@ -244,6 +244,12 @@ class Acts:
         self.tell("edit", batch=time, when=str(entry.timing), steps=words, variables=taken.variables)
         has_new_decay = self.session.decay_weights(bench.decay)
         return taken.is_restepped or has_new_mask or has_new_decay
+
+
+def _settled(seed: int, step: Train) -> str:
+    """What decides that another run gives the same, in words."""
+    operations = ", and operations are deterministic" if step.deterministic else ""
+    return f"all that is random follows from the recipe's seed, {seed}{operations}"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import LanguageError
 from modelrecipe.live.construct import foreign_code, reason
+from modelrecipe.live.private import inner_layers
 from modelrecipe.live.session import import_keras
 from modelrecipe.live.training.rates import course, grouped, schedule
 from modelrecipe.training.keras_objects import CHOSEN
@@ -42,6 +43,9 @@ def compile_model(
     """
     model = subject.model
     optimizer = make_optimizer(train, groups, total)
+    if any(layer.compute_dtype == "float16" and layer.weights for layer in inner_layers(model)):
+        # Keras asks the model for its policy, which is that of the session, not that of its layers.
+        optimizer = import_keras().optimizers.LossScaleOptimizer(optimizer)
     with foreign_code(lambda error: LanguageError(f"Keras cannot compile the model: {reason(error)}")):
         model.compile(
             optimizer=optimizer,

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.graph import update_layers, walk
+from modelrecipe.live.private import inner_layers
+from modelrecipe.live.session import import_keras
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,3 +39,27 @@ def _at_policy(config: Any, policy: Mapping[str, Any]) -> Any:
 
 def _is_float32(dtype: Any) -> bool:
     return dtype == "float32" or (isinstance(dtype, dict) and dtype.get("config") == {"name": "float32"})
+
+
+def regularize_in_float32(model: Any) -> None:
+    """Let activity regularizers work in float32 where their layer does not: Keras could not add what they give."""
+    for layer in inner_layers(model):
+        if layer.activity_regularizer is not None:
+            layer.activity_regularizer = activity_regularizer(layer, layer.activity_regularizer)
+
+
+def activity_regularizer(layer: Any, regularizer: Any) -> Any:
+    """A regularizer as a live layer takes it."""
+    is_plain = regularizer is None or isinstance(regularizer, _InFloat32)
+    return regularizer if is_plain or layer.compute_dtype in ("float32", "float64") else _InFloat32(regularizer)
+
+
+class _InFloat32:
+    """What Keras calls as an activity regularizer; squares of float16 would soon be infinite."""
+
+    def __init__(self, regularizer: Any) -> None:
+        self._regularizer = regularizer
+
+    def __call__(self, outputs: Any) -> Any:
+        """The penalty."""
+        return self._regularizer(import_keras().ops.cast(outputs, "float32"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from modelrecipe.graph import update_layers, walk
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.live.training.penalties import set_regularizer
+from modelrecipe.live.training.precision import activity_regularizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +74,7 @@ def _carry(live: Any, old: Any, new: Any) -> None:
             for items in zip(own or (), was or (), value, strict=False):
                 _carry(*items)
         elif _differ(was, value):
-            setattr(live, name, value)
+            setattr(live, name, activity_regularizer(live, value) if name == "activity_regularizer" else value)
 
 
 def _carry_to_variable(live: Any, old: Any, new: Any) -> None:
