@@ -107,7 +107,7 @@ class Smallest:
             yield from (0 for _ in self._arrays)
             return
         for read in self._arrays:
-            goes = min(_count_equal(read(), kind, bits), left)
+            goes = min(_count_equal(read(), kind, bits), left) if left else 0
             yield goes
             left -= goes
 

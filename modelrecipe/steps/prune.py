@@ -30,9 +30,9 @@ class Prune(Step):
 
     Of n numbers, round(sparsity × n) are zero afterwards, those that were zero before included, so that a larger
     sparsity may follow a smaller one (Zhu and Gupta, 2017, arXiv:1710.01878). They are chosen in each weight by itself,
-    or over all selected weights together (`scope: global`), which are then read two times more, one at a time. Of equal
-    magnitudes the first ones go, in the order of the file. All other numbers keep their bits, and shapes stay, so that
-    the file is no smaller until it is compressed.
+    or over all selected weights together (`scope: global`), which are then read three or four times more, one at a time
+    (float64 five or six times). Of equal magnitudes the first ones go, in the order of the file. All other numbers
+    keep their bits, and shapes stay, so that the file is no smaller until it is compressed.
 
     Without `weights`, kernels of every kind are meant (recurrent, depthwise and pointwise ones, and embeddings). In
     training, what is zero then stays zero, unless `hold` is false.
