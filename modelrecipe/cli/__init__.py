@@ -22,7 +22,7 @@ from modelrecipe.cli.validate import validate
     "modelrecipe", cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=tell_version, help="Tell the versions."
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=tell_version, help="Show the versions."
 )
 @plain_options
 def main(**_: Any) -> None:

@@ -152,7 +152,7 @@ def with_screen(function: Callable[..., None]) -> Callable[..., None]:
 def plain_options(function: F) -> F:
     """Add `--no-color` and `-q`."""
     function = click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")(function)
-    return click.option("--no-color", is_flag=True, help="No colour; as the variable NO_COLOR does.")(function)
+    return click.option("--no-color", is_flag=True, help="No colour, as with NO_COLOR in the environment.")(function)
 
 
 def json_option(function: F) -> F:
@@ -171,7 +171,7 @@ def variable_options(function: F) -> F:
         help="Values from a YAML file.",
     )
     pairs = click.option(
-        "--set", "pairs", metavar="NAME=VALUE", multiple=True, help="The value of a variable; again for others."
+        "--set", "pairs", metavar="NAME=VALUE", multiple=True, help="Value of a variable; may be given several times."
     )
     return pairs(files(function))
 
@@ -179,11 +179,13 @@ def variable_options(function: F) -> F:
 def recipe_options(function: F) -> F:
     """Add what `run` and `plan` have in common."""
     for option in (
-        click.option("-v", "--verbose", is_flag=True, help="List every changed layer, also where many change alike."),
+        click.option("-v", "--verbose", is_flag=True, help="List every changed layer by itself."),
         click.option("--allow-code", is_flag=True, help="Import the Python modules that the recipe names."),
-        click.option("--memory", metavar="SIZE", type=Amount(), help="Refuse when more is needed, as 2GB."),
+        click.option(
+            "--memory", metavar="SIZE", type=Amount(), help="Refuse a recipe that would need more memory, such as 2GB."
+        ),
         click.option("--force", is_flag=True, help="Replace outputs that exist."),
-        click.option("--out", metavar="DIR", type=FILE, help="Put outputs there instead."),
+        click.option("--out", metavar="DIR", type=FILE, help="Write outputs to this folder."),
     ):
         function = option(function)
     return variable_options(function)

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 @json_option
 @with_screen
 def convert(source: Path, target: Path, *, screen: Screen, force: bool) -> None:
-    """Make of any model file one that Keras 3 opens.
+    """Convert any model file to one that Keras 3 opens.
 
     Loads IN with the repairs it needs, checks that its weights are finite, and
     saves OUT (.keras, .h5, .weights.h5 or .weights.json). Prints the recipe
-    that does this: keep it, and go on from there.
+    that does this, which can be kept and extended.
     """
     from modelrecipe.conversion import conversion_recipe
     from modelrecipe.report import render

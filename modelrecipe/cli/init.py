@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @click.command(cls=Verb)
 @click.argument("model", type=FILE)
-@click.option("-o", "--output", metavar="FILE", type=FILE, help="Write it there instead of to standard output.")
+@click.option("-o", "--output", metavar="FILE", type=FILE, help="Write to this file instead of standard output.")
 @json_option
 @with_screen
 def init(model: Path, *, screen: Screen, output: Path | None) -> None:
-    """Make a first recipe for a model file.
+    """Write a first recipe for a model file.
 
-    It gives the model a new head, freezes the rest, and checks the result: a place to begin, which plans as it is.
+    It replaces the head, freezes the rest and checks the result: a valid recipe to start from.
     """
     from modelrecipe.files import atomic_output
     from modelrecipe.starter import starter_recipe

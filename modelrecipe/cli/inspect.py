@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @click.command(cls=Verb)
 @click.argument("model", type=FILE)
-@click.option("--layers", metavar="SELECTOR", help="Only these, as 'conv*' or '{type: Conv2D, last: 3}'.")
+@click.option("--layers", metavar="SELECTOR", help="Only these layers, such as 'conv*' or '{type: Conv2D, last: 3}'.")
 @json_option
 @with_screen
 def inspect(model: Path, *, screen: Screen, layers: str | None) -> None:
-    """Say what is in a model file, or in half of one.
+    """Show what a file of a model, an architecture or weights holds.
 
-    Reads headers alone, so that large models are quick too.
+    Only headers are read, so that large models are quick too.
     """
     from modelrecipe.cli.selector_option import read_selector
     from modelrecipe.inspection import inspect_file

@@ -20,12 +20,12 @@ _HAS_CHANGES = 10
 @click.command(cls=Verb)
 @click.argument("recipe", type=FILE)
 @recipe_options
-@click.option("--exact", is_flag=True, help="Start Keras for what only it can tell; still nothing is written.")
+@click.option("--exact", is_flag=True, help="Start Keras for sizes that only it knows; writes nothing either.")
 @click.option("--detailed-exitcode", is_flag=True, help=f"Exit with {_HAS_CHANGES} when the plan has changes.")
 @json_option
 @with_screen
 def plan(recipe: Path, *, screen: Screen, verbose: bool, exact: bool, detailed_exitcode: bool, **options: Any) -> None:
-    """Say what a run would do; write nothing.
+    """Show what a run would do, without writing.
 
     Fails as the run would, where that can be known without Keras.
     """

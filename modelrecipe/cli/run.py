@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 @click.command(cls=Verb)
 @click.argument("recipe", type=FILE)
 @recipe_options
-@click.option("--locked", is_flag=True, help="Refuse when anything differs from the lock beside the output.")
-@click.option("--resume", is_flag=True, help="Go on with a training from the state that an earlier run kept.")
-@click.option("--events", "events_file", metavar="FILE", type=FILE, help="Tell how trainings go, as lines of JSON.")
+@click.option("--locked", is_flag=True, help="Refuse to run when anything differs from the lock beside the output.")
+@click.option("--resume", is_flag=True, help="Continue a training from the state that an earlier run saved.")
+@click.option(
+    "--events",
+    "events_file",
+    metavar="FILE",
+    type=FILE,
+    help="Write the progress of trainings there, as lines of JSON.",
+)
 @json_option
 @with_screen
 def run(
@@ -37,7 +43,7 @@ def run(
     events_file: Path | None,
     **options: Any,
 ) -> None:
-    """Carry out a recipe, prove the result, lock it.
+    """Run a recipe, verify the result, and write a lock.
 
     Each output appears whole or not at all, after every tensor was compared with the source.
     """

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Verb)
-@click.option("-o", "--output", metavar="FILE", type=FILE, help="Write it there instead of to standard output.")
-@click.option("--check", metavar="FILE", type=FILE, help="Fail when this file is not the schema of this version.")
+@click.option("-o", "--output", metavar="FILE", type=FILE, help="Write to this file instead of standard output.")
+@click.option("--check", metavar="FILE", type=FILE, help="Fail if this file is not the schema of this version.")
 @json_option
 @with_screen
 def schema(*, screen: Screen, output: Path | None, check: Path | None) -> None:
     """Print the JSON Schema of recipes, for editors.
 
-    With it, an editor completes and checks recipes. Put this line at the top of
-    a recipe, with the path of the written schema:
+    With it, editors complete and check recipes. Put this line at the top of a
+    recipe, with the path of the written schema:
 
     \b
       # yaml-language-server: $schema=recipe.schema.json

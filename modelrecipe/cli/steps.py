@@ -24,7 +24,7 @@ def _complete_words(_: click.Context, __: click.Parameter, begun: str) -> list[s
 @json_option
 @with_screen
 def steps(name: str | None, *, screen: Screen) -> None:
-    """List the steps of the language, or tell about one."""
+    """List the steps of the language, or describe one."""
     from modelrecipe.documentation import INCLUDE, step_entry
     from modelrecipe.registry import steps as registered
     from modelrecipe.report.documentation import render_entry, render_steps

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def validate(recipes: tuple[Path, ...], *, screen: Screen, **options: Any) -> None:
     """Check the text of recipes; needs no model.
 
-    All problems are told at once, each with its place.
+    All problems are reported at once, each with its place.
     """
     from modelrecipe.cli.unsaved import tell_unsaved
 

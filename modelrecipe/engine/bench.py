@@ -295,4 +295,4 @@ class WorkBench(Options):
 
 
 def _no_training() -> EditError:
-    return EditError("this step belongs into a training", hint="write it under 'during' of a 'train' step")
+    return EditError("this step belongs inside a training", hint="write it under 'during' of a 'train' step")

@@ -89,7 +89,7 @@ class Clip(Step):
         for key, bound in (("min", self.min), ("max", self.max)):
             if bound is not None and tensor.dtype is not None and not is_representable(bound, tensor.dtype):
                 raise EditError(
-                    f"{bound:g} cannot be told in {tensor.dtype}, the type of '{tensor.name}' of '{place.path}'",
+                    f"{bound:g} cannot be represented in {tensor.dtype}, the type of '{tensor.name}' of '{place.path}'",
                     hint="write a bound that its range holds",
                     at=(key,),
                 )

@@ -49,7 +49,7 @@ class Rescale(Step):
     def _scaled(self, place: Place, tensor: Tensor) -> Tensor:
         if tensor.dtype is not None and not is_representable(self.factor, tensor.dtype):
             raise EditError(
-                f"the factor {self.factor:g} cannot be told in {tensor.dtype}, the type of '{tensor.name}' of"
+                f"the factor {self.factor:g} cannot be represented in {tensor.dtype}, the type of '{tensor.name}' of"
                 f" '{place.path}'",
                 hint="write one that its range holds",
                 at=("factor",),

@@ -168,7 +168,7 @@ def refused(folder: Path, model: keras.Model, step: str) -> str:
 def test_a_bound_beyond_the_type_is_refused(tmp_path: Path):
     step = "clip: {layers: head, weights: kernel, max: 1e6}"
     assert refuse_edit(tmp_path, dense(np.ones((2, 2)), "float16"), step) == (
-        "4:48: clip.max: 1e+06 cannot be told in float16, the type of 'kernel' of 'head';"
+        "4:48: clip.max: 1e+06 cannot be represented in float16, the type of 'kernel' of 'head';"
         " write a bound that its range holds"
     )
 

@@ -137,7 +137,7 @@ def test_a_factor_beyond_the_type_is_refused(tmp_path: Path):
     x = keras.Input((4,), name="x")
     model = keras.Model(x, layers.Dense(2, name="head", dtype="float16")(x))
     assert refuse_edit(tmp_path, model, "rescale: {layers: head, weights: kernel, factor: 1.0e6}") == (
-        "4:54: rescale.factor: the factor 1e+06 cannot be told in float16, the type of 'kernel' of 'head';"
+        "4:54: rescale.factor: the factor 1e+06 cannot be represented in float16, the type of 'kernel' of 'head';"
         " write one that its range holds"
     )
 

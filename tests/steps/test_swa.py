@@ -156,7 +156,7 @@ def test_averaging_is_followed_by_new_statistics(folder: Path):
 
 @pytest.mark.parametrize("step", ["swa: {}", "ema: 0.9"])
 def test_it_is_refused_outside_of_a_training(step: str, folder: Path):
-    said = "belongs into a training; write it under 'during' of a 'train' step"
+    said = "belongs inside a training; write it under 'during' of a 'train' step"
     for error in (refuse_plan(folder, "load: m.keras", step), refuse(folder, "load: m.keras", step)):
         assert told(error) == f"4:{len(step.partition(' ')[0]) + 6}: {step[:3]}: this step {said}"
 

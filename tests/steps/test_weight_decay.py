@@ -108,7 +108,7 @@ def test_a_plan_says_when_and_what(folder: Path):
 def test_it_is_refused_outside_of_a_training(folder: Path):
     steps = ("load: m.keras", "weight_decay: 0.1")
     for error in (refuse_plan(folder, *steps), refuse(folder, *steps)):
-        assert "weight_decay: this step belongs into a training; write it under 'during' of a 'train' step" in told(
+        assert "weight_decay: this step belongs inside a training; write it under 'during' of a 'train' step" in told(
             error
         )
 
