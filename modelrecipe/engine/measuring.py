@@ -14,6 +14,7 @@ from modelrecipe.engine.opening import read_once
 from modelrecipe.engine.reading import read_document
 from modelrecipe.engine.totals import totals
 from modelrecipe.engine.training_fit import losses, summarise
+from modelrecipe.engine.watched import refuse_undecided
 from modelrecipe.errors import EditError, LanguageError, RecipeError
 from modelrecipe.files import atomic_output
 
@@ -46,6 +47,7 @@ def evaluator(
     with below(*at):
         summary = _fitting(bench, checkpoint, wanted)
         refuse_measures(checkpoint, summary, wanted.measures if wanted.metrics is not None else None)
+        refuse_undecided(checkpoint, wanted)
         for doubt in doubts(checkpoint, wanted.loss):
             bench.note(doubt)
         if bench.is_dry:

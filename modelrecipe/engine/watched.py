@@ -1,4 +1,4 @@
-"""Whether values that a training watches will be there, as far as the names of its metrics tell before Keras starts."""
+"""Whether values that something depends on will be there, as far as names of metrics tell before Keras starts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from modelrecipe.catalog import training as catalog
 from modelrecipe.engine.totals import totals
 from modelrecipe.errors import LanguageError, Problems, did_you_mean
+from modelrecipe.training.examples import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.steps.train import Train
-    from modelrecipe.training.keras_objects import Metric
+    from modelrecipe.training.examples import Evaluation
+    from modelrecipe.training.keras_objects import Metric, Metrics
 
 _ADDED = ("learning_rate",)
 """What callbacks themselves add to the values."""
@@ -50,18 +52,45 @@ def _watched(train: Train) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield ("callbacks", number), name
 
 
+def refuse_undecided(checkpoint: Checkpoint, evaluation: Evaluation) -> None:
+    """Refuse to depend on what an evaluation will not give.
+
+    Raises:
+        LanguageError: a value will not exist.
+        Problems: several will not.
+    """
+    known = _names(checkpoint, evaluation.metrics)
+    if known is None or evaluation.metrics is None:  # what something depends on is measured then
+        return
+    given = dict.fromkeys(["loss", *known] if evaluation.loss is not None else known, 0.0)
+    found: list[LanguageError] = []
+    for name in evaluation.deciding:
+        try:
+            value_of(given, name, *evaluation.place_of(name))
+        except LanguageError as error:
+            found.append(error)
+    if found:
+        raise found[0] if len(found) == 1 else Problems(found)
+
+
 def _known(checkpoint: Checkpoint, train: Train) -> list[str] | None:
-    """The names of all values; None where only Keras can tell them, as of several outputs."""
-    given = train.metrics
+    """The names of all values; None where only Keras can tell them."""
+    given = _names(checkpoint, train.metrics)
+    if given is None or "loss" in given:
+        return None
+    names = ["loss", *given]
+    return names if train.data.validation is None else [*names, *(f"val_{name}" for name in names)]
+
+
+def _names(checkpoint: Checkpoint, metrics: Metrics | None) -> list[str] | None:
+    """What metrics are called; None where only Keras can tell, as of several outputs."""
     if len(totals(checkpoint).outputs) != 1:
         return None
-    if isinstance(given, Mapping):
-        given = next(iter(given.values()), None)
-    items = given if isinstance(given, tuple) else () if given is None else (given,)
-    names = ["loss", *(_name(item) for item in items)]
-    if len(set(names)) < len(names) or any(item.is_registered for item in items):
-        return None
-    return names if train.data.validation is None else [*names, *(f"val_{name}" for name in names)]
+    if isinstance(metrics, Mapping):
+        metrics = next(iter(metrics.values()), None)
+    items = metrics if isinstance(metrics, tuple) else () if metrics is None else (metrics,)
+    names = [_name(item) for item in items]
+    return None if len(set(names)) < len(names) or any(item.is_registered for item in items) else names
 
 
 def _name(metric: Metric) -> str:

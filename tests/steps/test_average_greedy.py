@@ -137,6 +137,6 @@ def test_data_that_do_not_fit_are_refused_with_their_place(folder: Path):
 
 def test_a_measure_that_is_not_given_is_refused(folder: Path):
     greedy = f"greedy: {{{DATA}, metrics: accuracy, metric: acuracy}}"
-    assert told(refuse(folder, "load: m.keras", f"average: {{with: a.keras, {greedy}}}")) == (
+    assert told(refuse_plan(folder, "load: m.keras", f"average: {{with: a.keras, {greedy}}}")) == (
         "4:86: average.greedy.metric: the evaluation gives no 'acuracy'; did you mean 'accuracy'?"
     )

@@ -90,7 +90,7 @@ def test_what_makes_no_sense_is_refused(evaluate: str, said: str, folder: Path):
 
 def test_a_measure_that_is_not_given_is_refused(folder: Path):
     step = f"check: {{evaluate: {{{DATA}, metrics: accuracy, demand: {{auc: '> 0.5'}}}}}}"
-    assert told(refuse(folder, "load: m.keras", step, "save: out.keras")) == (
+    assert told(refuse_plan(folder, "load: m.keras", step, "save: out.keras")) == (
         "4:77: check.evaluate.demand.auc: the evaluation gives no 'auc'; there are: accuracy"
     )
 
