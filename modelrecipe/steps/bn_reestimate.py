@@ -23,7 +23,7 @@ _STATISTICS = ("moving_mean", "moving_variance")
 
 @dataclass(frozen=True, kw_only=True)
 class BnReestimate(Step):
-    """Take the moving statistics of BatchNormalization layers anew from data.
+    """Estimate the moving statistics of BatchNormalization layers again, from data.
 
     As after averaging weights (Izmailov et al., 2018, arXiv:1803.05407), or for data of another domain (AdaBN: Li et
     al., 2016, arXiv:1603.04779). The model is shown each example once. The selected layers normalise by the statistics

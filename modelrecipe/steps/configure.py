@@ -24,7 +24,7 @@ _FORMERLY = {"negative_slope": "alpha"}
 
 @dataclass(frozen=True, kw_only=True)
 class Configure(Step):
-    """Set arguments of the selected layers, as a dropout rate, that change no variable, no shape and no wiring.
+    """Set arguments of the selected layers that change no variable, no shape and no wiring, such as a dropout rate.
 
     Which arguments these are was learnt from Keras, class by class: rates, noise, momentum and epsilon, slopes,
     regularizers, constraints, initializers, interpolations, activations that keep the shape. All others are refused,

@@ -15,7 +15,7 @@ from modelrecipe.weight_selector import ALL, WeightSelector
 
 @dataclass(frozen=True, kw_only=True)
 class Ema(Step):
-    """Take the weights of now into their exponential mean, which takes their place when the training ends.
+    """Add the current weights to their exponential moving average, which replaces them when the training ends.
 
     Polyak averaging with forgetting: mean = decay * mean + (1 - decay) * w, in float64, beginning with the weights of
     the first time. It stands inside a training alone, as in `during: [{every: 10 batches, do: [{ema: 0.99}]}]`, which

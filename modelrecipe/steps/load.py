@@ -20,13 +20,13 @@ from modelrecipe.step import NOTHING, Bench, Step, Touch
 class Load(Step):
     """Open a model file, build an architecture of `keras.applications`, or give weights to an architecture.
 
-    Reads the files of every Keras, by content and not by name, without running any code of the file, which is never
-    changed. What an older Keras wrote otherwise is mended, and the report says how. `replace` puts a layer in the place
-    of one that Keras cannot build, a Lambda of Python code or a class of somebody else: it keeps name, calls and
-    weights. With `as`, the model is put aside under that name and the current model stays.
+    Reads files of all versions of Keras, recognised by their content. No code in a file is run, and no file is changed.
+    Old files are repaired, and the report says how. `replace` puts another layer in the place of one that Keras cannot
+    build, a Lambda of Python code or a custom class: it keeps name, calls and weights. With `as`, the model is put
+    aside under that name, and the current model stays.
 
-    `architecture` takes no weights from where it is: they come from `weights`, a file of any kind that holds some, or
-    begin fresh. What of either is left over is an error unless `fresh` and `ignore` name it.
+    `architecture` names an architecture alone, even in a file that has weights: these come from `weights`, or are newly
+    initialised. Layers and tensors that are left over are errors unless `fresh` and `ignore` name them.
 
     Example:
         - load: pretrained.keras
@@ -42,7 +42,7 @@ class Load(Step):
         Doc("what the file is, when its content is not to decide; tfsm takes a SavedModel in as one opaque layer"),
     ] = None
     repairs: Annotated[
-        Literal["all", "none"], Doc("mend what older versions of Keras wrote, or take the file word by word")
+        Literal["all", "none"], Doc("repair what older versions of Keras wrote, or take the file literally")
     ] = "all"
     replace: Annotated[
         Mapping[str, LayerSpec], Doc("path of a layer that Keras cannot build, to the layer that stands for it")

@@ -19,7 +19,7 @@ from modelrecipe.step import STRUCTURE, Bench, Change, Step, Touch
 
 @dataclass(frozen=True, kw_only=True)
 class MergeLora(Step):
-    """Make plain layers of layers with LoRA adapters: the kernel becomes W + alpha / rank · A · B, and trains again.
+    """Merge LoRA adapters into their kernels, which become W + alpha / rank · A · B and train again.
 
     The sum is taken in float64 and rounded once, so outputs are the same up to rounding. Where the file says that a
     layer had adapters, they are in its kernel already, and only the arguments go. All other layers are unchanged.

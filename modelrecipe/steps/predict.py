@@ -17,7 +17,7 @@ _ENDINGS = (".npz", ".npy", ".csv")
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(Examples, Step):
-    """Write what the model gives for data to a file, whole or not at all.
+    """Write the outputs of the model for data to a file, whole or not at all.
 
     `.npz` holds an array for each output under its name, and the examples' numbers in their source as `example`;
     `.npy` the array of the only output; `.csv` a line for each example with its number, and a column for each number

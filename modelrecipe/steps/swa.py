@@ -15,7 +15,7 @@ from modelrecipe.weight_selector import ALL, WeightSelector
 
 @dataclass(frozen=True, kw_only=True)
 class Swa(Step):
-    """Take the weights of now into their mean, which takes their place when the training ends.
+    """Add the current weights to their running mean, which replaces them when the training ends.
 
     Stochastic weight averaging (Izmailov et al., 2018, arXiv:1803.05407): w_swa = (w_swa * n + w) / (n + 1), in
     float64. It stands inside a training alone, as in `during: [{every: 1 epoch, from: epoch 6, do: [{swa: {}}]}]`,

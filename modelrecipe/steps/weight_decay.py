@@ -12,7 +12,7 @@ from modelrecipe.step import SETTINGS, Bench, Step, Touch
 
 @dataclass(frozen=True, kw_only=True)
 class WeightDecay(Step):
-    """Give the optimizer another weight decay from now on.
+    """Change the weight decay of the optimizer from now on.
 
     In every update each trained weight then loses rate * learning rate of itself beside what its gradient does, as in
     AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2). It stands inside a training alone, as in
