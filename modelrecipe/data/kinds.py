@@ -74,7 +74,9 @@ class Feature:
 class Records:
     """TFRecord files of `tf.train.Example`."""
 
-    files: Annotated[str | tuple[str, ...], Doc("files; may hold * and **, whose matches are sorted")]
+    files: Annotated[
+        str | tuple[str, ...], Doc("files, also compressed ones; may hold * and **, whose matches are sorted")
+    ]
     features: Annotated[
         Mapping[str, Feature], Doc("name of a feature, to its shape and type"), Rule({"minProperties": 1})
     ]

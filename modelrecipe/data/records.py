@@ -1,5 +1,7 @@
 """TFRecord files: where each record lies, told by their headers, so that any can be read without those before it.
 
+Compressed ones are unpacked into temporary files for that.
+
 A record is its length in 8 bytes, a checksum of these, the data, and a checksum of the data
 (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
 """
@@ -9,20 +11,23 @@ from __future__ import annotations
 import glob
 import mmap
 import struct
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from modelrecipe.data.inflating import Inflated
 from modelrecipe.data.stock import Header, Stock
 from modelrecipe.errors import DataError, FileError, did_you_mean
 from modelrecipe.files import cannot_read, check_regular
 from modelrecipe.formats.tensorflow.crc32c import crc32c, masked
 from modelrecipe.formats.tensorflow.protobuf_wire import Message, WireError
+from modelrecipe.measures import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,7 +35,8 @@ if TYPE_CHECKING:
     from modelrecipe.data.kinds import Records
 
 _HEAD, _FOOT = 12, 4
-_COMPRESSED = {b"\x1f\x8b": "GZIP", b"\x78\x01": "ZLIB", b"\x78\x9c": "ZLIB", b"\x78\xda": "ZLIB"}
+_COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""How GZIP and ZLIB begin."""
 _FEATURES, _FEATURE = 1, 1
 """Field numbers: `Example.features`, and of these the map `Features.feature`."""
 
@@ -46,8 +52,13 @@ class RecordIndex:
     files: tuple[Path, ...]
 
     @cached_property
+    def unpacked(self) -> Mapping[int, Inflated]:
+        """The content of those files that are compressed, by number."""
+        return {number: Inflated(path) for number, path in enumerate(self.files) if _is_compressed(path)}
+
+    @cached_property
     def _table(self) -> NDArray[np.int64]:
-        parts = [_spans(number, path) for number, path in enumerate(self.files)]
+        parts = [_spans(number, path, self.unpacked.get(number)) for number, path in enumerate(self.files)]
         return np.concatenate(parts) if parts else np.zeros((0, 3), np.int64)
 
     def __len__(self) -> int:
@@ -58,12 +69,25 @@ class RecordIndex:
         found: list[bytes] = [b""] * len(numbers)
         wanted = self._table[numbers]
         for file in np.unique(wanted[:, 0]):
-            with self.files[file].open("rb") as stream:
+            with self._reading(int(file)) as read:
                 for place in np.flatnonzero(wanted[:, 0] == file):
                     _, offset, size = wanted[place].tolist()
-                    stream.seek(offset)
-                    found[place] = stream.read(size)
+                    found[place] = read(offset, size)
         return found
+
+    @contextmanager
+    def _reading(self, number: int) -> Iterator[Callable[[int, int], bytes]]:
+        """What reads a file from an offset on."""
+        if number in self.unpacked:
+            yield self.unpacked[number].read
+            return
+        with self.files[number].open("rb") as stream:
+
+            def read(offset: int, size: int) -> bytes:
+                stream.seek(offset)
+                return stream.read(size)
+
+            yield read
 
 
 def record_files(source: Records, folder: Path) -> tuple[Path, ...]:
@@ -90,7 +114,7 @@ def record_stock(source: Records, folder: Path) -> Stock:
     """The features of TFRecord files, of which only lengths and the first record are read.
 
     Raises:
-        FileError: a file is missing, damaged, compressed or no TFRecord file.
+        FileError: a file is missing, damaged or no TFRecord file.
         DataError: a feature is not in the first record.
     """
     files = record_files(source, folder)
@@ -106,7 +130,10 @@ def record_stock(source: Records, folder: Path) -> Stock:
         name: Header(length=count, shape=feature.shape, dtype="uint8" if feature.encoding == "image" else feature.dtype)
         for name, feature in source.features.items()
     }
-    return Stock(noun="feature", headers=headers, is_cheap=False, roots=tuple((path, (path,)) for path in files))
+    packed = [path.name for number, path in enumerate(files) if number in index.unpacked]
+    notes = (f"unpacked into temporary files: {quoted(packed)}",) if packed else ()
+    roots = tuple((path, (path,)) for path in files)
+    return Stock(noun="feature", headers=headers, is_cheap=False, roots=roots, notes=notes)
 
 
 def _feature_names(record: bytes, path: Path) -> Collection[str]:
@@ -116,28 +143,31 @@ def _feature_names(record: bytes, path: Path) -> Collection[str]:
         raise FileError(f"'{path}' holds no tf.train.Example: {error.message}") from error
 
 
-def _spans(number: int, path: Path) -> NDArray[np.int64]:
+def _spans(number: int, path: Path, unpacked: Inflated | None) -> NDArray[np.int64]:
     """File, offset and size of every record in one file."""
     try:
         check_regular(path)
-        size = path.stat().st_size
+        size = path.stat().st_size if unpacked is None else unpacked.size
         if not size:
             return np.zeros((0, 3), np.int64)
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            _refuse_foreign(path, data[:_HEAD])
-            return np.asarray(_walk(number, path, data, size), np.int64).reshape(-1, 3)
+        with path.open("rb") as stream:
+            descriptor = stream.fileno() if unpacked is None else unpacked.fileno()
+            with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
+                if not _is_head(data[:_HEAD]):
+                    raise FileError(f"'{path}' is no TFRecord file", hint="write one with tf.io.TFRecordWriter")
+                return np.asarray(_walk(number, path, data, size), np.int64).reshape(-1, 3)
     except OSError as error:
         raise cannot_read(path, error) from error
 
 
-def _refuse_foreign(path: Path, head: bytes) -> None:
-    if head[:2] in _COMPRESSED and not _is_head(head):
-        raise FileError(
-            f"'{path}' is compressed ({_COMPRESSED[head[:2]]}), so that no record can be read by itself",
-            hint="write it without compression",
-        )
-    if not _is_head(head):
-        raise FileError(f"'{path}' is no TFRecord file", hint="write one with tf.io.TFRecordWriter")
+def _is_compressed(path: Path) -> bool:
+    check_regular(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    return head[:2] in _COMPRESSED and not _is_head(head)
 
 
 def _is_head(head: bytes) -> bool:

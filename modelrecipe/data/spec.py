@@ -28,7 +28,7 @@ class DataSource:
     csv: Annotated[str | None, Doc("a table with column names in its first line")] = None
     parquet: Annotated[str | None, Doc("a Parquet file")] = None
     images: Annotated[ImageFolder | None, Doc("a folder of images, one sub-folder for each class")] = None
-    tfrecord: Annotated[Records | None, Doc("TFRecord files of tf.train.Example, uncompressed")] = None
+    tfrecord: Annotated[Records | None, Doc("TFRecord files of tf.train.Example")] = None
     dataset: Annotated[str | None, Doc("a folder that tf.data.Dataset.save wrote")] = None
     tfds: Annotated[TfdsDataset | None, Doc("a prepared data set of TensorFlow Datasets")] = None
     keras: Annotated[KerasDataset | None, Doc("a data set of keras.datasets")] = None

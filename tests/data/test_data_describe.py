@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 import shutil
 import zipfile
 from typing import TYPE_CHECKING
@@ -369,8 +371,15 @@ def test_damaged_records_are_refused(tmp_path: Path):
     path.write_bytes(whole[:-3])
     assert refused(text, tmp_path) == ["tfrecord: 'd.tfrecord' is cut off in record 1; write it anew"]
     path.write_bytes(b"\x1f\x8b" + whole)
+    (found,) = refused(text, tmp_path)
+    assert re.fullmatch(r"tfrecord: 'd.tfrecord' is damaged: Error -3 .*; write it anew", found)
+    path.write_bytes(gzip.compress(whole)[:-9])
+    assert refused(text, tmp_path) == ["tfrecord: 'd.tfrecord' is cut off; write it anew"]
+    path.write_bytes(gzip.compress(whole[:-3]))
+    assert refused(text, tmp_path) == ["tfrecord: 'd.tfrecord' is cut off in record 1; write it anew"]
+    path.write_bytes(gzip.compress(b"hello" * 9))
     assert refused(text, tmp_path) == [
-        "tfrecord: 'd.tfrecord' is compressed (GZIP), so that no record can be read by itself; write it without compression"
+        "tfrecord: 'd.tfrecord' is no TFRecord file; write one with tf.io.TFRecordWriter"
     ]
     path.write_bytes(b"hello" * 9)
     assert refused(text, tmp_path) == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,30 @@ def test_tensorflow_reads_the_same_records(records: Path):
     ]
     feed = feeds(f"{{{RECORDS}, x: values, y: label, shuffle: false}}", records).train
     assert [int(label) for _, y in plain(feed.dataset(0)) for label in y] == wanted
+
+
+@pytest.mark.parametrize("kind", ["GZIP", "ZLIB"])
+def test_compressed_records_give_the_same_batches(kind: str, records: Path):
+    text = f"{{{RECORDS}, x: values, y: label, validation: 3}}"
+    wanted = feeds(text, records)
+    plain_file = records / "b.tfrecord"
+    items = [item.numpy() for item in tf.data.TFRecordDataset(str(plain_file))]
+    with tf.io.TFRecordWriter(str(plain_file), options=kind) as writer:
+        for item in items:
+            writer.write(item)
+    found = feeds(text, records)
+    assert found.summary.notes == ("unpacked into temporary files: 'b.tfrecord'",)
+    assert_resumes(found.train)
+    for one, other in zip(plain(found.train.dataset(1)), plain(wanted.train.dataset(1)), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_streams_of_compression_behind_each_other_are_one_file(records: Path):
+    path = records / "b.tfrecord"
+    whole = path.read_bytes()
+    path.write_bytes(gzip.compress(whole[:100]) + gzip.compress(whole[100:]))
+    assert feeds(f"{{{RECORDS}, x: values, y: label}}", records).train.examples == 11
 
 
 def test_labels_of_records_are_read_where_they_choose(records: Path):
