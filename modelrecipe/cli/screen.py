@@ -100,7 +100,7 @@ class Screen:
         if self.is_quiet:
             yield Progress()
         elif sys.stderr is None or not sys.stderr.isatty() or self.is_plain:
-            yield Progress(say=self.say, event=self._tell_epoch)
+            yield Progress(say=self.say, event=self._tell_event)
         else:
             from rich.console import Console
             from rich.markup import escape
@@ -114,11 +114,11 @@ class Screen:
 
                 yield Progress(say=show, replace=show, event=lambda name, facts: show_event(status, name, facts))
 
-    def _tell_epoch(self, event: str, facts: Mapping[str, Any]) -> None:
-        from modelrecipe.report.training import epoch_line
+    def _tell_event(self, event: str, facts: Mapping[str, Any]) -> None:
+        from modelrecipe.report.training import lines
 
-        if event == "epoch":
-            self.say(epoch_line(facts))
+        for line in lines(event, facts):
+            self.say(line)
 
 
 def error_data(error: RecipeError) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from modelrecipe.report.training import batch_line, epoch_line
+from modelrecipe.report.training import batch_line, lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +20,9 @@ _WIDTH = 16
 
 def show_event(status: Status, event: str, facts: Mapping[str, Any]) -> None:
     """Show what happens in a training in place of what the status showed."""
-    if event == "epoch":
-        status.console.print(escape(epoch_line(facts)), highlight=False)
-    elif event == "batch":
+    for line in lines(event, facts):
+        status.console.print(escape(line), highlight=False)
+    if event == "batch":
         row = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=facts["of"], completed=facts["done"], width=_WIDTH)
         row.add_row(f"epoch {facts['epoch']}/{facts['epochs']}", bar, escape(batch_line(facts)))

@@ -40,6 +40,7 @@ def train(bench: WorkBench, checkpoint: Checkpoint, step: Train) -> Checkpoint:
         RecipeError: something would stop it, or stops it.
         InterruptedTrainingError: the user stopped it.
     """
+    _refuse_unkept(bench, step)
     prospect = look_ahead(bench, checkpoint, step)
     if bench.is_dry:
         return prospect.after
@@ -60,7 +61,7 @@ def train(bench: WorkBench, checkpoint: Checkpoint, step: Train) -> Checkpoint:
     )
     acts = Acts(bench=bench, step=step, session=session, course=course)
     acts.identity = _identity(bench, measured, step, prospect)
-    session.workers.refuse_strangers(acts.identity)
+    session.workers.refuse_strangers(acts.identity.values())
     acts.resume()
     begun, first = clock.perf_counter(), session.run.time
     with acts.interruption.noticed():
@@ -77,11 +78,26 @@ def _of_devices(bench: WorkBench) -> dict[str, Any]:
     return {"joined": bench.devices.strategy, "writes": not bench.devices.is_follower}
 
 
-def _identity(bench: WorkBench, measured: Checkpoint, step: Train, prospect: Prospect) -> str:
-    """What a state must have in common with the training that goes on from it."""
-    content = content_digest(measured, bench.digests)
-    told = [repr(step.data), repr(step.during), repr(step), sorted(prospect.summary.digests().items())]
-    return blake3(repr([bench.seed, content, told]).encode()).hexdigest()
+def _refuse_unkept(bench: WorkBench, step: Train) -> None:
+    """Refuse to resume a training that keeps no states, before the trainings that come before it.
+
+    Raises:
+        TrainingError: it is so.
+    """
+    if bench.resumes and step.checkpoints is None:
+        raise TrainingError(
+            "this training keeps no states to resume from", hint="write checkpoints: {every: 1 epoch}", at=()
+        )
+
+
+def _identity(bench: WorkBench, measured: Checkpoint, step: Train, prospect: Prospect) -> dict[str, str]:
+    """What a state must have in common with the training that goes on from it: names of parts to their digests."""
+    parts = {
+        "recipe": [bench.seed, repr(step)],
+        "data": sorted(prospect.summary.digests().items()),
+        "model": content_digest(measured, bench.digests),
+    }
+    return {name: blake3(repr(part).encode()).hexdigest() for name, part in parts.items()}
 
 
 def _interrupted(acts: Acts, run: Run) -> str:
@@ -98,7 +114,7 @@ class Acts:
         step: the step.
         session: the live model with everything that is trained.
         course: how long it is.
-        identity: of the training, for its states.
+        identity: of the training, for its states: names of its parts to their digests.
         edits: the times at which each entry of `during` was carried out, by its number.
         interruption: whether the user wants an end.
     """
@@ -107,7 +123,7 @@ class Acts:
     step: Train
     session: Session
     course: Course
-    identity: str = ""
+    identity: Mapping[str, str] = field(default_factory=dict)
     edits: dict[int, list[int]] = field(default_factory=dict)
     interruption: Interruption = field(default_factory=Interruption)
     _kept: int = -1
@@ -177,23 +193,21 @@ class Acts:
         """Take up the newest state where the run is told to.
 
         Raises:
-            TrainingError: there is none, or it belongs to another training.
+            TrainingError: it belongs to another training.
         """
-        if not self.bench.resumes:
+        if not self.bench.resumes or self.folder is None:
             return
-        if self.folder is None:
-            raise TrainingError(
-                "this training keeps no states to resume from", hint="write checkpoints: {every: 1 epoch}", at=()
-            )
         from modelrecipe.live.training import states
         from modelrecipe.live.training.keeping import take_up
 
         self.session.workers.refuse_apart(states.states(self.folder))
         damaged = take_up(self.session, self.folder, self.identity)
         time = self.session.run.time
-        for text in damaged:
-            self.bench.note(f"{text}; an older state was taken" if time else text)
-        self.bench.note(f"resumed after batch {time}" if time else "begun anew: there was no state to resume")
+        notes = [f"{text}; an older state was taken" if time else text for text in damaged]
+        notes.append(f"resumed after batch {time}" if time else "begun anew: there was no state to resume")
+        for text in notes:
+            self.bench.note(text)
+        self.tell("resumed", batch=time, notes=notes)
         self._replay(time)
 
     def conclude(self, run: Run, batches: int, seconds: float) -> None:

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe import measures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _FRAME = ("step", "epochs", "total", "epoch", "batch", "seconds")
+
+
+def lines(event: str, facts: Mapping[str, Any]) -> Sequence[str]:
+    """What of an event stays to be read."""
+    if event == "epoch":
+        return [epoch_line(facts)]
+    return facts["notes"] if event == "resumed" else []
 
 
 def epoch_line(facts: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from modelrecipe.live.training.session import Session
 
 
-def keep(session: Session, folder: Path, identity: str, *, most: int) -> Path | None:
+def keep(session: Session, folder: Path, identity: Mapping[str, str], *, most: int) -> Path | None:
     """Save everything that decides how a training goes on.
 
     Args:
@@ -60,7 +60,7 @@ def keep(session: Session, folder: Path, identity: str, *, most: int) -> Path | 
     return path
 
 
-def take_up(session: Session, folder: Path, identity: str) -> list[str]:
+def take_up(session: Session, folder: Path, identity: Mapping[str, str]) -> list[str]:
     """Go on from the newest state that can be read; gives back what is wrong with newer ones, in words.
 
     Raises:

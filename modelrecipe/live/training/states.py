@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
     from modelrecipe.live.training.watching import Watch
 
-VERSION = 1
+VERSION = 2
 _SUFFIX = ".state"
 _FACTS = "facts"
 _OPERATION = "operation"
+_OTHER = {"recipe": "another recipe", "data": "other data", "model": "another model"}
 
 
 @dataclass
@@ -37,7 +38,7 @@ class State:
 
     Args:
         time: batches that were seen.
-        identity: digests of what the training consists of; another recipe's state is refused.
+        identity: names of what the training consists of to their digests; another training's state is refused.
         is_over: whether it ended there, early perhaps.
         history: values of each epoch.
         watches: what the watched values were.
@@ -46,7 +47,7 @@ class State:
     """
 
     time: int
-    identity: str
+    identity: Mapping[str, str]
     is_over: bool = False
     history: Sequence[Mapping[str, float]] = ()
     watches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -68,7 +69,7 @@ def write_state(folder: Path, state: State) -> Path:
     facts = {
         "version": VERSION,
         "time": state.time,
-        "identity": state.identity,
+        "identity": dict(state.identity),
         "is_over": state.is_over,
         "history": list(state.history),
         "watches": dict(state.watches),
@@ -93,7 +94,7 @@ def states(folder: Path) -> list[Path]:
 
 
 def newest_state(
-    folder: Path, identity: str, shapes: Mapping[str, tuple[int, ...]]
+    folder: Path, identity: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[Path | None, State | None, list[str]]:
     """The newest state that can be read.
 
@@ -116,9 +117,10 @@ def newest_state(
             damaged.append(f"'{path.name}' is damaged ({str(error).splitlines()[0] if str(error) else 'cut short'})")
             continue
         if state.identity != identity:
+            others = [_OTHER.get(name, name) for name in identity if state.identity.get(name) != identity[name]]
             raise TrainingError(
-                f"'{path}' belongs to another training: recipe, data or model were different",
-                hint="run without --resume to begin anew",
+                f"'{path}' belongs to a training with {' and '.join(others)}",
+                hint="change that back, or run without --resume to begin anew",
             )
         return path, state, damaged
     return None, None, damaged

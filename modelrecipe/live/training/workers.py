@@ -13,7 +13,7 @@ from modelrecipe.live.session import import_keras
 from modelrecipe.live.training.replicas import is_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 _WRITING = ("CSVLogger", "ModelCheckpoint", "TensorBoard")
@@ -34,16 +34,16 @@ class Workers:
         """Whether a claim holds here or on any other machine; all of them must ask."""
         return self._add(float(claim)) > 0 if is_wide(self.strategy) else claim
 
-    def refuse_strangers(self, identity: str) -> None:
+    def refuse_strangers(self, identity: Iterable[str]) -> None:
         """Refuse a training that is another one on another machine.
 
         Args:
-            identity: a digest of the training.
+            identity: digests of the training.
 
         Raises:
             TrainingError: on all machines, when any differs.
         """
-        if self._is_other(float(int(identity[:10], 16))):
+        if self._is_other(float(sum(int(digest[:10], 16) for digest in identity))):
             self.part()
             raise TrainingError(
                 "the workers have other data or models", hint="give all machines the same files", at=("distribute",)

@@ -64,12 +64,15 @@ class Listener:
         self.epochs: dict[int, dict[str, float]] = {}
         self.edits: list[int] = []
         self.kept: list[int] = []
+        self.notes: list[str] = []
 
     def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
         if event == "epoch":
             self.epochs[facts["epoch"]] = {name: value for name, value in facts.items() if name != "seconds"}
         elif event == "edit":
             self.edits.append(facts["batch"])
+        elif event == "resumed":
+            self.notes = facts["notes"]
         elif event == "state":
             self.kept.append(facts["batch"])
             if facts["batch"] == self.stop:
@@ -208,8 +211,10 @@ def test_a_damaged_state_gives_way_to_an_older_one(whole: tuple[keras.Model, Lis
     newest = tmp_path / STATES / "batch-000000006.state"
     content = newest.read_bytes()
     newest.write_bytes(content[: len(content) // 2])
-    outcome = recipe.run(resume=True)
+    again = Listener()
+    outcome = recipe.run(resume=True, events=again)
     notes = [note for note in outcome.steps[2].notes if "state" in note or "resumed" in note]
+    assert again.notes == notes
     assert notes == [
         "'batch-000000006.state' is damaged (File is not a zip file); an older state was taken",
         "resumed after batch 5",
@@ -239,12 +244,13 @@ def test_without_any_state_it_begins_anew(whole: tuple[keras.Model, Listener], t
 
 def test_the_state_of_another_training_is_refused(tmp_path: Path):
     interrupt(prepare(tmp_path, *STEPS), 2)
-    other = prepare(tmp_path, STEPS[0], EVERYTHING.replace("value: 0.01", "value: 0.02"))
+    steps = (STEPS[0], EVERYTHING.replace("value: 0.01", "value: 0.02"), f"save: {OUTPUT}")
+    other = write_recipe(tmp_path, f"load: {SOURCE}", *steps, head="seed: 3")
     with pytest.raises(RecipeError) as caught:
         other.run(resume=True)
     assert told(caught.value) == (
-        f"6:12: train: '{tmp_path}/{STATES}/batch-000000002.state' belongs to another training: recipe, data or model"
-        " were different; run without --resume to begin anew"
+        f"6:12: train: '{tmp_path}/{STATES}/batch-000000002.state' belongs to a training with another recipe;"
+        " change that back, or run without --resume to begin anew"
     )
 
 
@@ -256,12 +262,19 @@ def test_a_new_training_takes_the_place_of_old_states(tmp_path: Path):
     assert "resumed after batch 2" in other.run(resume=True).steps[2].notes
 
 
+def test_the_state_of_another_model_is_refused(tmp_path: Path):
+    interrupt(prepare(tmp_path, *STEPS, model=network()), 2)
+    other = prepare(tmp_path, *STEPS, model=network(use_bias=False))
+    with pytest.raises(RecipeError, match="belongs to a training with another model; change that back"):
+        other.run(resume=True)
+
+
 def test_data_that_changed_are_another_training(tmp_path: Path):
     recipe = prepare(tmp_path, *STEPS)
     interrupt(recipe, 2)
     kept = dict(np.load(tmp_path / DATA))
     np.savez(tmp_path / DATA, **{**kept, "x": kept["x"] + 1})
-    with pytest.raises(RecipeError, match="belongs to another training: recipe, data or model were different"):
+    with pytest.raises(RecipeError, match="belongs to a training with other data; change that back"):
         recipe.run(resume=True)
 
 
@@ -275,12 +288,16 @@ def test_data_that_are_gone_are_told_before_anything_runs(tmp_path: Path):
     assert states(tmp_path) == ["batch-000000001.state", "batch-000000002.state"]
 
 
-def test_a_training_that_keeps_no_states_cannot_be_resumed(tmp_path: Path):
-    recipe = prepare(tmp_path, training("batch_size: 4, epochs: 1"), model=network())
+def test_a_training_that_keeps_no_states_cannot_be_resumed_which_is_told_before_any_other(tmp_path: Path):
+    short = "batch_size: 4, epochs: 1"
+    first = training(f"{short}, checkpoints: {{}}")
+    recipe = prepare(tmp_path, first, training(short), model=network())
+    heard = Listener()
     with pytest.raises(RecipeError) as caught:
-        recipe.run(resume=True)
+        recipe.run(resume=True, events=heard)
+    assert not heard.epochs
     assert told(caught.value) == (
-        "5:12: train: this training keeps no states to resume from; write checkpoints: {every: 1 epoch}"
+        "6:12: train: this training keeps no states to resume from; write checkpoints: {every: 1 epoch}"
     )
 
 
