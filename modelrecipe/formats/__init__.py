@@ -14,7 +14,8 @@ from modelrecipe.files import cannot_read, check_regular
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5 import reading as hdf5
 from modelrecipe.formats.hdf5 import writing as hdf5_writing
-from modelrecipe.formats.hdf5.tensors import open_hdf5, read_tree
+from modelrecipe.formats.hdf5.opening import open_hdf5
+from modelrecipe.formats.hdf5.tree import read_tree
 from modelrecipe.formats.keras_zip import reading as keras_zip
 from modelrecipe.formats.keras_zip import shards, weights_writing
 from modelrecipe.formats.keras_zip import writing as keras_zip_writing

@@ -14,7 +14,7 @@ from modelrecipe.errors import FileError
 from modelrecipe.files import read_bytes
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5 import reading as hdf5
-from modelrecipe.formats.hdf5.tensors import as_text, open_hdf5
+from modelrecipe.formats.hdf5.opening import as_text, open_hdf5
 from modelrecipe.formats.keras_zip import reading as keras_zip
 from modelrecipe.formats.keras_zip.zip_members import open_zip
 from modelrecipe.formats.mending import mend_config

@@ -19,7 +19,8 @@ import ml_dtypes
 import numpy as np
 
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, damage_of, to_stored
+from modelrecipe.formats.hdf5.opening import damage_of
+from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
 from modelrecipe.formats.lines import PIECE, changed, lines_to
 from modelrecipe.formats.passing import Passed, Region, bytes_of
 from modelrecipe.weights import hasher

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import h5py
 
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5.tensors import ContiguousSource, damage_of, open_hdf5, to_stored, tree_of
+from modelrecipe.formats.hdf5.opening import damage_of, open_hdf5
+from modelrecipe.formats.hdf5.tensors import ContiguousSource, to_stored
+from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.lines import changed
 from modelrecipe.formats.passing import Passed, Region, stream, verify
 
@@ -84,7 +86,8 @@ class Rewriting:
                     change(handle)
                 for path, tensor in scattered.items():
                     dataset = handle[self.moved.get(path, path)]
-                    dataset[...] = to_stored(tensor.read(), dataset.dtype)  # type: ignore[index, union-attr]
+                    values = to_stored(tensor.read(), dataset.dtype)  # type: ignore[union-attr]  # a tensor was read there
+                    dataset[...] = values  # type: ignore[index]  # so that it is a dataset
             base = Extent.whole(copy)
             now = _sources(base, frozenset())
             places = {path: now[self.moved.get(path, path)] for path in sources}

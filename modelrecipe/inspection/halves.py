@@ -11,7 +11,7 @@ from modelrecipe.errors import FileError, UsageError
 from modelrecipe.formats.architecture_files import is_recipe, read_architecture
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5 import reading as hdf5
-from modelrecipe.formats.hdf5.tensors import Group, open_hdf5
+from modelrecipe.formats.hdf5.opening import open_hdf5
 from modelrecipe.formats.keras_zip import reading as keras_zip
 from modelrecipe.formats.keras_zip import shards
 from modelrecipe.formats.keras_zip.groups import label_of
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelrecipe.formats.architecture_files import Architecture
+    from modelrecipe.formats.hdf5.tensors import Group
     from modelrecipe.formats.weights.files import WeightFile
     from modelrecipe.selector import Selector
 

@@ -15,7 +15,9 @@ import pytest
 from modelrecipe.errors import FileError
 from modelrecipe.formats import passing
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5.tensors import ContiguousSource, open_hdf5, read_tree
+from modelrecipe.formats.hdf5.opening import open_hdf5
+from modelrecipe.formats.hdf5.tensors import ContiguousSource
+from modelrecipe.formats.hdf5.tree import read_tree
 from modelrecipe.formats.lines import Line
 from modelrecipe.formats.passing import Region, stream, verify
 from modelrecipe.weights import Elementwise, Tensor, digest_array, hasher

@@ -16,7 +16,8 @@ from modelrecipe import formats
 from modelrecipe.errors import FileError
 from modelrecipe.files import atomic_output
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5.tensors import open_hdf5, read_tree
+from modelrecipe.formats.hdf5.opening import open_hdf5
+from modelrecipe.formats.hdf5.tree import read_tree
 from modelrecipe.formats.rewriting import Rewriting
 from modelrecipe.weights import Elementwise, Tensor, digest_array
 from tests import zoo

@@ -73,10 +73,10 @@ def apply_moves(weights: h5py.Group, plan: Mapping[str, tuple[str, Moves]]) -> N
     parked = {group: f".{number}" for number, group in enumerate(plan)}
     for group, (_, moves) in plan.items():
         weights.move(group, parked[group])
-        _move_weights(weights[parked[group]], moves)  # type: ignore[arg-type]
+        _move_weights(weights.require_group(parked[group]), moves)
     for group, (new, moves) in plan.items():
         weights.move(parked[group], new)
-        write_names(weights[new], "weight_names", list(moves.values()))  # type: ignore[arg-type]
+        write_names(weights.require_group(new), "weight_names", list(moves.values()))
     write_names(weights, "layer_names", [new for new, _ in plan.values() if new != OWN])
 
 
@@ -92,7 +92,7 @@ def _move_weights(group: h5py.Group, moves: Moves) -> None:
 def _drop_empty(group: h5py.Group, path: str) -> None:
     while "/" in path:
         path = path.rpartition("/")[0]
-        if len(group[path]):  # type: ignore[arg-type]
+        if len(group.require_group(path)):
             return
         del group[path]
 

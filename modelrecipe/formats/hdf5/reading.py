@@ -14,8 +14,10 @@ from modelrecipe.checkpoint import Checkpoint, Mended, Origin
 from modelrecipe.errors import FileError
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.layers import OWN, Assigned, assign
+from modelrecipe.formats.hdf5.opening import as_text, open_hdf5
 from modelrecipe.formats.hdf5.recorded_names import Recorded
-from modelrecipe.formats.hdf5.tensors import Group, as_text, open_hdf5, read_tree
+from modelrecipe.formats.hdf5.tensors import Group
+from modelrecipe.formats.hdf5.tree import read_tree
 from modelrecipe.formats.json_text import read_object
 from modelrecipe.formats.mending import mend_config, mend_document, mend_lists, with_backend
 from modelrecipe.formats.repair import Writer
@@ -101,6 +103,7 @@ def open_contents(path: Path) -> Contents:
         names = set(handle)
         if CONFIG in attributes and WEIGHTS in names:
             tree = read_tree(handle, extent, skip=names - {WEIGHTS})
+            # A damaged file may hold anything there; h5py's types do not know what it is.
             listed = listed_weights(handle[WEIGHTS], tree.groups.get(WEIGHTS))  # type: ignore[arg-type]
         else:
             tree, listed = Group(), {}

@@ -66,7 +66,7 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
         changes.append(lambda handle: _set_training(handle, training))
     plan = _plan(checkpoint, model, contents, assigned)
     if plan:
-        changes.append(lambda handle: apply_moves(handle[WEIGHTS], plan))  # type: ignore[arg-type]
+        changes.append(lambda handle: apply_moves(handle.require_group(WEIGHTS), plan))
     drops = contents.has_optimizer_state and has_other_flags(model, checkpoint.model)
     rewriting = Rewriting(
         edited=edited,

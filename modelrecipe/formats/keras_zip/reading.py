@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe.checkpoint import Checkpoint, Origin
 from modelrecipe.errors import FileError
 from modelrecipe.formats import json_text
-from modelrecipe.formats.hdf5.tensors import Group, open_hdf5, tree_of
+from modelrecipe.formats.hdf5.opening import open_hdf5
+from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.json_text import read_object
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER, Bound, bind
 from modelrecipe.formats.keras_zip.members import open_members
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelrecipe.formats.extent import Extent
+    from modelrecipe.formats.hdf5.tensors import Group
     from modelrecipe.formats.keras_zip.members import Members
     from modelrecipe.graph import Layer
 

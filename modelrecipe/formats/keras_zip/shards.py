@@ -12,7 +12,9 @@ from typing import Any
 from modelrecipe.errors import FileError
 from modelrecipe.files import read_text
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5.tensors import Group, open_hdf5, read_tree
+from modelrecipe.formats.hdf5.opening import open_hdf5
+from modelrecipe.formats.hdf5.tensors import Group
+from modelrecipe.formats.hdf5.tree import read_tree
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER
 
 MAP = "weight_map"

@@ -14,7 +14,8 @@ from modelrecipe import catalog
 from modelrecipe.errors import FileError
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.gathering import Gathered, gathered
-from modelrecipe.formats.hdf5.tensors import Group, open_hdf5, tree_of
+from modelrecipe.formats.hdf5.opening import open_hdf5
+from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.keras_zip import reading, shards
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER
 from modelrecipe.formats.keras_zip.places import OWN, group_at, group_places, in_order, own_groups
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import h5py
 
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.formats.hdf5.tensors import Group
     from modelrecipe.formats.passing import Passed
     from modelrecipe.graph import Layer
     from modelrecipe.weights import Tensor

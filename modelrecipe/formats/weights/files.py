@@ -14,7 +14,9 @@ from modelrecipe.errors import FileError
 from modelrecipe.files import cannot_read
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5 import reading as hdf5
-from modelrecipe.formats.hdf5.tensors import Group, StoredTensor, as_text, open_hdf5, read_tree
+from modelrecipe.formats.hdf5.opening import as_text, open_hdf5
+from modelrecipe.formats.hdf5.tensors import Group, StoredTensor
+from modelrecipe.formats.hdf5.tree import read_tree
 from modelrecipe.formats.keras_zip import reading as keras_zip
 from modelrecipe.formats.keras_zip import shards as keras_shards
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER
