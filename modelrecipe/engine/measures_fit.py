@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from modelrecipe.data.fit import are_alike
+from modelrecipe.engine.feeds import below
 from modelrecipe.engine.totals import totals
+from modelrecipe.engine.training_fit import losses, refuse_unfit
 from modelrecipe.errors import LanguageError, Problems
 from modelrecipe.graph import iter_refs
 from modelrecipe.measures import shape
@@ -40,6 +42,17 @@ def refuse_measures(checkpoint: Checkpoint, summary: DataSummary, metrics: Metri
     ]
     if found:
         raise found[0] if len(found) == 1 else Problems(found)
+
+
+def refuse_opened(checkpoint: Checkpoint, summary: DataSummary, loss: Losses | None, metrics: Metrics | None) -> None:
+    """Refuse data of which only TensorFlow could tell what they are, now that it did.
+
+    Raises:
+        RecipeError: they do not fit the model, the loss or a metric.
+    """
+    with below("data"):
+        refuse_unfit(checkpoint, summary, losses(loss) if loss is not None else None)
+    refuse_measures(checkpoint, summary, metrics)
 
 
 def _by_output(
@@ -86,22 +99,18 @@ def _instead(name: str) -> str:
     return "Keras would stretch one to the other; write accuracy, or targets of the outputs' shape"
 
 
-def doubts(checkpoint: Checkpoint, losses: Losses | None) -> list[str]:
+def doubts(checkpoint: Checkpoint, given: Losses | None) -> list[str]:
     """What is hardly meant so: probabilities that no softmax or sigmoid makes."""
     graph = checkpoint.model.graph
     if graph is None:
         return []
     ends = {ref.layer: _end(graph, ref.layer) for ref in iter_refs(graph.outputs)}
-    pairs = (
-        [(name, losses.get(name)) for name in ends]
-        if isinstance(losses, Mapping)
-        else [(name, losses) for name in ends]
-    )
+    pairs = [(name, given.get(name) if isinstance(given, Mapping) else given) for name in ends]
     return [
         f"'{name}' gives any number, but the loss takes probabilities: "
         f"write {{class: {loss.class_name}, config: {{from_logits: true}}}}, or an activation"
-        for name, given in pairs
-        for loss in (given if isinstance(given, tuple) else (given,))
+        for name, items in pairs
+        for loss in (items if isinstance(items, tuple) else (items,))
         if isinstance(loss, Loss) and loss.takes_probabilities and ends[name].config.get("activation") == "linear"
     ]
 

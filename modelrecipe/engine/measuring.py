@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from modelrecipe import measures
 from modelrecipe.engine.feeds import below, counted, in_words, open_feeds, shown
-from modelrecipe.engine.measures_fit import doubts, refuse_measures
+from modelrecipe.engine.measures_fit import doubts, refuse_measures, refuse_opened
 from modelrecipe.engine.opening import read_once
 from modelrecipe.engine.reading import read_document
 from modelrecipe.engine.totals import totals
@@ -46,7 +46,7 @@ def evaluator(
     """
     with below(*at):
         summary = _fitting(bench, checkpoint, wanted)
-        refuse_measures(checkpoint, summary, wanted.measures if wanted.metrics is not None else None)
+        refuse_measures(checkpoint, summary, wanted.metrics)
         refuse_undecided(checkpoint, wanted)
         for doubt in doubts(checkpoint, wanted.loss):
             bench.note(doubt)
@@ -58,7 +58,10 @@ def evaluator(
         from modelrecipe.live.measuring import Gauge
 
         measured = bench.measure(checkpoint)
-        feed = shown(open_feeds(bench, wanted.data, batch_size=wanted.batch_size), wanted.part)
+        feeds = open_feeds(bench, wanted.data, batch_size=wanted.batch_size)
+        if summary.tensors is None:
+            refuse_opened(measured, feeds.summary, wanted.loss, wanted.metrics)
+        feed = shown(feeds, wanted.part)
         bench.note(f"on {in_words(feed.examples, wanted.part)}")
         bench.progress(f"measuring on {in_words(feed.examples, wanted.part)}")
         gauge = Gauge.of(workshop, measured, wanted, feed)

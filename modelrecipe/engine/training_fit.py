@@ -41,19 +41,29 @@ def summarise(
             bench.described[key] = data.describe(spec, bench.folder)
         summary = bench.described[key]
         refuse_own(bench, summary)
-        ends = totals(checkpoint)
-        ports = [
-            [data.Port(name=item.name, shape=item.shape, dtype=item.dtype or "float32") for item in side]
-            for side in (ends.inputs, ends.outputs)
-        ]
-        problems = data.check_against(summary, ports[0], ports[1], losses)
-        if problems:
-            raise problems[0] if len(problems) == 1 else Problems(problems)
+        refuse_unfit(checkpoint, summary, losses)
     except RecipeError as error:
         for problem in error.problems if isinstance(error, Problems) else (error,):
             problem.at = ("data", *problem.at)
         raise
     return summary
+
+
+def refuse_unfit(checkpoint: Checkpoint, summary: DataSummary, losses: str | Mapping[str, str] | None) -> None:
+    """Refuse data that do not fit the model, as far as it is known what they are.
+
+    Raises:
+        DataError: one thing does not fit; `at` leads to it from `data`.
+        Problems: several do not.
+    """
+    ends = totals(checkpoint)
+    ports = [
+        [data.Port(name=item.name, shape=item.shape, dtype=item.dtype or "float32") for item in side]
+        for side in (ends.inputs, ends.outputs)
+    ]
+    problems = data.check_against(summary, ports[0], ports[1], losses)
+    if problems:
+        raise problems[0] if len(problems) == 1 else Problems(problems)
 
 
 def losses(given: Losses) -> str | dict[str, str]:

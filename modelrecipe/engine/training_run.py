@@ -11,9 +11,10 @@ from blake3 import blake3
 
 from modelrecipe import measures
 from modelrecipe.engine.digest import content_digest
-from modelrecipe.engine.feeds import open_feeds
+from modelrecipe.engine.feeds import in_words, open_feeds
 from modelrecipe.engine.inner_bench import InnerBench
 from modelrecipe.engine.interruption import Interruption
+from modelrecipe.engine.measures_fit import refuse_opened
 from modelrecipe.engine.training import Prospect, apply_inner, course_of, look_ahead
 from modelrecipe.engine.training_config import uncompiled
 from modelrecipe.engine.training_fit import refuse_misplaced
@@ -50,6 +51,9 @@ def train(bench: WorkBench, checkpoint: Checkpoint, step: Train) -> Checkpoint:
     measured = bench.measure(checkpoint)
     bench.progress("opening the data")
     feeds = open_feeds(bench, step.data, batch_size=step.batch_size, drop_remainder=step.drop_remainder)
+    if prospect.summary.tensors is None:  # only now it is known what they are
+        bench.note(f"on {in_words(feeds.train.examples, None)}")
+        refuse_opened(measured, feeds.summary, step.loss, step.metrics)
     course = prospect.course or course_of(step, feeds.train.examples)
     if course is None or course.length == 0:
         raise TrainingError("the data give no batch", at=("data",))
