@@ -1,4 +1,4 @@
-"""Ctrl-C while something runs that should come to a clean end first."""
+"""Ctrl-C, or SIGTERM as clusters send it, while something runs that should come to a clean end first."""
 
 from __future__ import annotations
 
@@ -15,24 +15,30 @@ if TYPE_CHECKING:
 
 @dataclass
 class Interruption:
-    """Whether the user wants an end. The second Ctrl-C ends at once."""
+    """Whether the user wants an end. The second signal ends at once."""
 
     is_wanted: bool = False
 
     @contextmanager
     def noticed(self) -> Iterator[None]:
-        """Note Ctrl-C during the block instead of raising; only the main thread is told of it."""
+        """Note signals during the block instead of ending; only the main thread is told of them."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.getsignal(signal.SIGINT)
+        found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: handler for number, handler in found.items() if handler is not None}  # None is not Python's
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
         def note(number: int, frame: FrameType | None) -> None:
             self.is_wanted = True
-            signal.signal(signal.SIGINT, before)
+            restore()
 
-        signal.signal(signal.SIGINT, note)
+        for number in before:
+            signal.signal(number, note)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            restore()

@@ -57,10 +57,11 @@ def prepare(folder: Path, *steps: str, model: keras.Model | None = None) -> Any:
 
 
 class Listener:
-    """Hears how a training goes; sends Ctrl-C when a state of some batch is kept."""
+    """Hears how a training goes; sends Ctrl-C, or another signal, when a state of some batch is kept."""
 
-    def __init__(self, stop: int | None = None) -> None:
+    def __init__(self, stop: int | None = None, by: signal.Signals = signal.SIGINT) -> None:
         self.stop = stop
+        self.by = by
         self.epochs: dict[int, dict[str, float]] = {}
         self.edits: list[int] = []
         self.kept: list[int] = []
@@ -77,7 +78,7 @@ class Listener:
             self.kept.append(facts["batch"])
             if facts["batch"] == self.stop:
                 self.stop = None
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), self.by)
 
 
 def interrupt(recipe: Any, batch: int, **options: Any) -> RecipeError:
@@ -111,6 +112,18 @@ def test_a_stopped_training_goes_on_to_the_same_bits(batch: int, whole: tuple[ke
     late = [time for time in heard.edits if time > batch]
     assert again.edits == ([4, *late] if batch == 4 else late), "what comes before epoch 2 comes after batch 4 was kept"
     assert f"resumed after batch {batch}" in outcome.steps[2].notes
+
+
+def test_a_cluster_that_ends_the_process_finds_a_state(whole: tuple[keras.Model, Listener], tmp_path: Path):
+    recipe = prepare(tmp_path, *STEPS)
+    with pytest.raises(RecipeError) as caught:
+        recipe.run(events=Listener(5, by=signal.SIGTERM))
+    assert told(caught.value) == (
+        "6:12: train: interrupted after batch 5 of 12; its state is kept: go on with --resume"
+    )
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    recipe.run(resume=True)
+    assert different(load(tmp_path / OUTPUT), whole[0]) == []
 
 
 def test_blocks_of_batches_are_resumed_too(tmp_path: Path):
