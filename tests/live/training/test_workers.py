@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +28,21 @@ WIDE = ", distribute: {strategy: multi_worker}"
 DATA = "data: {npz: data.npz, validation: 11}"
 FIRST = f"train: {{{DATA}, loss: {LOSS}, batch_size: 16, epochs: 2, metrics: accuracy, checkpoints: {{every: 1 epoch}}"
 SECOND = f"train: {{{DATA}, loss: {LOSS}, batch_size: 20, steps: 4, logs: {{csv: log.csv}}"
+PATIENCE = 300
+"""Seconds: a machine that does much else beside takes ten times as long."""
 LONG = FIRST.replace("epochs: 2", "epochs: 5000")
 
 pytestmark = pytest.mark.slow
 
 
 def ports() -> tuple[int, int]:
-    """Two that are free now."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
+    """Two that are free now, below those that systems give to connections of others before the workers have them."""
+    found: list[int] = []
+    while len(found) < 2:
+        port = 20_000 + secrets.randbelow(12_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found[0], found[1]
 
 
 def write_all(folder: Path, train: str, *further: str) -> None:
@@ -61,7 +69,7 @@ def start(folder: Path, *words: str, other: Path | None = None) -> list[subproce
 
 def finish(workers: list[subprocess.Popen[str]]) -> list[str]:
     """What the workers say, when all of them came to the end."""
-    said = [worker.communicate(timeout=240) for worker in workers]
+    said = [worker.communicate(timeout=PATIENCE) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], said
     return [out for out, _ in said]
 
@@ -126,7 +134,7 @@ def test_a_worker_that_dies_ends_the_others_and_leaves_no_output(tmp_path: Path)
     await_states(tmp_path)
     second.send_signal(signal.SIGKILL)
     begun = time.monotonic()
-    _, said = first.communicate(timeout=120)
+    _, said = first.communicate(timeout=PATIENCE)
     second.communicate()
 
     assert "another worker is gone; look there for the cause, and start all workers anew" in said
@@ -157,7 +165,7 @@ def test_ctrl_c_on_one_worker_ends_all_after_the_same_batch(tmp_path: Path) -> N
     workers = start(tmp_path)
     await_states(tmp_path)
     workers[1].send_signal(signal.SIGINT)
-    said = [worker.communicate(timeout=120)[1] for worker in workers]
+    said = [worker.communicate(timeout=PATIENCE)[1] for worker in workers]
 
     found = [re.search(r"interrupted after batch (\d+) of 20000", text) for text in said]
     assert all(found), said
@@ -170,7 +178,7 @@ def test_workers_with_different_data_are_refused(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "one", tmp_path / "other")
     write_data(tmp_path / "other", 71)
     shorten(tmp_path / "other")
-    said = [worker.communicate(timeout=120)[1] for worker in start(tmp_path / "one", other=tmp_path / "other")]
+    said = [worker.communicate(timeout=PATIENCE)[1] for worker in start(tmp_path / "one", other=tmp_path / "other")]
 
     assert all("the workers have other data or models; give all machines the same files" in text for text in said), said
 
@@ -182,7 +190,7 @@ def test_workers_that_would_resume_apart_are_refused(tmp_path: Path) -> None:
     (tmp_path / "one" / "out.keras").unlink()
     (tmp_path / "one" / "out.keras.lock.json").unlink()
     workers = start(tmp_path / "one", "resume", other=tmp_path / "other")
-    said = [worker.communicate(timeout=120)[1] for worker in workers]
+    said = [worker.communicate(timeout=PATIENCE)[1] for worker in workers]
 
     refusal = (
         "the workers would resume from different batches; keep the checkpoints in a folder that all machines share"
