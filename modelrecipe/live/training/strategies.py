@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,8 @@ _STARTING = 120
 """Seconds in which workers that have met must have started TensorFlow."""
 _SILENCE = 60
 """Seconds after which a worker that says nothing is lost; one that ends is mostly noticed at once."""
+_GONE = "a worker went away before the training began; look there for the cause, and start all workers anew"
+_SPEAKER = "import sys; sys.stdin.buffer.read() and sys.stderr.write(sys.argv[1] + chr(10))"
 
 
 def prepare(wanted: Sequence[Distribution], cluster: Cluster | None) -> Any:
@@ -73,7 +77,7 @@ def _joined(tf: Any, cluster: Cluster) -> Any:
     """
     _bound_waiting(cluster)
     try:
-        with _bounded(_STARTING + _SILENCE), quiet_stderr():
+        with _bounded(_STARTING + _SILENCE, _GONE), quiet_stderr():
             return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise TrainingError(
@@ -84,10 +88,19 @@ def _joined(tf: Any, cluster: Cluster) -> Any:
 
 
 @contextmanager
-def _bounded(seconds: float) -> Iterator[None]:
-    """Leave the process when the block takes longer, with what Python waited for told on stderr."""
-    with os.fdopen(os.dup(2), "w") as stderr:  # native code's, which may lead elsewhere by then
-        faulthandler.dump_traceback_later(seconds, exit=True, file=stderr)
+def _bounded(seconds: float, farewell: str) -> Iterator[None]:
+    """Leave the process with exit code 1 when the block takes longer, even if it lets no Python run meanwhile.
+
+    Then `faulthandler` alone still works, which tells what Python waited for: to a second process that is there for
+    it to say what is meant instead.
+
+    Args:
+        seconds: how long it may take.
+        farewell: what is told on stderr.
+    """
+    command = [sys.executable, "-I", "-S", "-c", _SPEAKER, farewell]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as speaker:  # out of Ctrl-C's way
+        faulthandler.dump_traceback_later(seconds, exit=True, file=speaker.stdin)  # type: ignore[arg-type]  # a pipe was asked for
         try:
             yield
         finally:

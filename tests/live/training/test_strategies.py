@@ -173,3 +173,17 @@ def test_the_report_says_on_how_many_devices(done: Path) -> None:
 
 def test_a_resumed_training_goes_on_from_its_state(done: Path) -> None:
     assert "resumed after batch 6" in notes(done, "resumed", "three")
+
+
+def test_a_process_that_lets_no_python_run_is_left_with_a_message():
+    code = "import time\nfrom modelrecipe.live.training.strategies import _bounded\n"
+    stuck = "with _bounded(0.5, 'nobody is there'):\n    time.sleep(60)"
+    found = subprocess.run(
+        [sys.executable, "-c", code + stuck], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (1, "", "nobody is there\n")
+    quick = "with _bounded(60, 'nobody is there'):\n    pass"
+    found = subprocess.run(
+        [sys.executable, "-c", code + quick], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
