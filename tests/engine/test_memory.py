@@ -108,7 +108,7 @@ def test_the_option_refuses_before_anything_is_done(folder: Path, verb: str):
     done = CliRunner().invoke(cli.main, [verb, "recipe.yaml", "--memory", "10MB"])
     assert done.exit_code == 1
     shown = " ".join((done.stderr if verb == "run" else done.stdout).split())
-    assert "writing 'out.keras', which is streamed, needs about 90 MB of memory, but the run may have 10.0 MB" in shown
+    assert "writing 'out.keras', which is streamed, needs about 100 MB of memory, but the run may have 10.0 MB" in shown
     assert contents(folder) == before
     done = CliRunner().invoke(cli.main, [verb, "recipe.yaml", "--memory", "2GB"])
     assert done.exit_code == 0
