@@ -15,7 +15,7 @@ from modelrecipe.live import build, filling
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.session import import_keras
 from modelrecipe.live.training.compiling import losses_of, metrics_of
-from modelrecipe.live.training.step_function import testing_function
+from modelrecipe.live.training.step_function import testing_function, untold_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -130,7 +130,7 @@ def predictions(workshop: Workshop, document: Checkpoint, feed: Feed) -> list[ND
 @contextmanager
 def _running(model: Any) -> Iterator[None]:
     refusal = foreign_code(lambda error: BuildError(f"'{model.name}' cannot be run on the data: {reason(error)}"))
-    with refusal, warnings.catch_warnings():
+    with refusal, untold_tracing(), warnings.catch_warnings():
         # Keras remarks on the form of the inputs, which is the one that the recipe names.
         warnings.simplefilter("ignore", UserWarning)
         yield

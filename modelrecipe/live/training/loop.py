@@ -6,12 +6,11 @@ the hands of `Acts`; the loop knows neither steps nor files.
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 import time as clock
 from collections.abc import Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,7 +20,7 @@ from modelrecipe.errors import TrainingError
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.private import deterministic
 from modelrecipe.live.training.listening import begun
-from modelrecipe.live.training.step_function import testing_function, training_function
+from modelrecipe.live.training.step_function import testing_function, training_function, untold_tracing
 from modelrecipe.live.training.workers import is_loss_of_worker, is_wide, local_mean
 
 if TYPE_CHECKING:
@@ -123,7 +122,12 @@ class Run:
             TrainingError: the loss is no number any more, or something breaks.
         """
         # Keras' callbacks say what they do on stdout, which is for data.
-        with redirect_stdout(sys.stderr), _quiet(), deterministic(self.is_deterministic), foreign_code(self._broken):
+        with (
+            redirect_stdout(sys.stderr),
+            untold_tracing(),
+            deterministic(self.is_deterministic),
+            foreign_code(self._broken),
+        ):
             self._train_on(acts)
 
     def _broken(self, error: Exception) -> TrainingError:
@@ -251,14 +255,3 @@ def _number(value: Any) -> float:
 
 def _is_finite(variable: Any) -> bool:
     return "float" in variable.dtype and bool(tf.reduce_all(tf.math.is_finite(variable.value)))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without TensorFlow's remarks on functions that are made anew, as each change of flags asks for."""
-    logger, level = tf.get_logger(), tf.get_logger().level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

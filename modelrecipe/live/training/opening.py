@@ -18,6 +18,7 @@ from modelrecipe.live.training.precision import regularize_in_float32, with_poli
 from modelrecipe.live.training.replicas import is_shared, share_model
 from modelrecipe.live.training.session import BEST, STOP, Session
 from modelrecipe.live.training.settings import awake, put_to_sleep
+from modelrecipe.live.training.step_function import untold_tracing
 from modelrecipe.live.training.strategies import strategy_of
 from modelrecipe.live.training.subject import Subject
 from modelrecipe.live.training.watching import Watch
@@ -70,7 +71,7 @@ def open_session(
     """
     strategy = strategy_of(step, feeds.train, joined)
     tf.random.set_seed(seed % 2**31)
-    with deterministic(step.deterministic), seeded(seed % 2**32), strategy.scope():
+    with untold_tracing(), deterministic(step.deterministic), seeded(seed % 2**32), strategy.scope():
         subject = _compiled(workshop, document, step, prospect, course)
         _make_metrics(subject.model, feeds, strategy)
     callbacks = make_callbacks(step, place)

@@ -6,6 +6,8 @@ The step itself is Keras' own (`Model.train_step`), so that losses, metrics, mix
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -13,7 +15,18 @@ import tensorflow as tf
 from modelrecipe.live.training.replicas import is_shared, testing_on_all, training_on_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+
+@contextmanager
+def untold_tracing() -> Iterator[None]:
+    """Without TensorFlow's remarks on functions that are made anew, as each model and each change of flags asks for."""
+    logger, level = tf.get_logger(), tf.get_logger().level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def training_function(model: Any, held: Sequence[tuple[Any, Any]], *, jit: bool) -> Callable[[Any, int], None]:

@@ -160,3 +160,12 @@ def test_what_callbacks_say_goes_to_stderr(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr()
     assert said.out == ""
     assert "Epoch 2: early stopping" in said.err
+
+
+def test_many_trainings_and_measurements_are_without_remarks_of_tensorflow(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+):
+    evaluate = "evaluate: {data: {npz: data.npz}, metrics: accuracy}"
+    trained(tmp_path, network(), *[training("batch_size: 4, steps: 1"), evaluate] * 7)
+    assert "retracing" not in capfd.readouterr().err
+    assert "retracing" not in caplog.text
