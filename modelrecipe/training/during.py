@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-from modelrecipe.errors import LanguageError
+from modelrecipe.errors import LanguageError, did_you_mean
 from modelrecipe.fields import Doc, Rule, Schema, class_schema, fields_of, read, rules_of
 from modelrecipe.step import FLAGS, LIVE, NAMES, SETTINGS, STRUCTURE, VALUES, Step
 from modelrecipe.training.moments import PERIOD, POINT, Course, Period, Point, Shape, Timing, ramped
@@ -129,10 +129,10 @@ class During:
                     yield LanguageError(f"'{name}' belongs to 'every'", hint=f"remove '{name}'", at=(name,))
         for name in self.ramp:
             if not any(_is_number(inner.step, name) for inner in self.do):
-                known = sorted({item.key for inner in self.do for item in fields_of(type(inner.step))})
-                yield LanguageError(
-                    f"no step of 'do' has a number '{name}'", hint=f"they have: {', '.join(known)}", at=("ramp", name)
-                )
+                steps = [inner.step for inner in self.do]
+                known = {item.key for step in steps for item in fields_of(type(step)) if _is_number(step, item.key)}
+                hint = did_you_mean(name, known) or f"numbers that they have: {', '.join(sorted(known)) or 'none'}"
+                yield LanguageError(f"no step of 'do' has a number '{name}'", hint=hint, at=("ramp", name))
             for inner in self.do:
                 yield from _unfit(inner.step, name, self.ramp[name].from_)
 

@@ -83,7 +83,7 @@ REFUSED = {
     ),
     "a ramp of nothing": (
         during(f"every: 5 batches, ramp: {{faktor: {{from: 1}}}}, {RESCALE}"),
-        "train.during.ramp.faktor: no step of 'do' has a number 'faktor'; they have: factor, layers, weights",
+        "train.during.ramp.faktor: no step of 'do' has a number 'faktor'; did you mean 'factor'?",
     ),
     "a ramp from where the parameter cannot be": (
         during("every: 5 batches, ramp: {sparsity: {from: 2}}, do: [{prune: {layers: second, sparsity: 0.9}}]"),
