@@ -168,7 +168,7 @@ def type_in_words(schema: Schema) -> str:
         return _choice(schema["anyOf"])
     if schema.get("type") == "array":
         words = type_in_words(schema.get("items", {}))
-        return f"list, each {words}" if " or " in words else f"list of {_plural(words)}"
+        return f"list, each {words}" if " or " in words else f"list of {plural(words)}"
     return _FORMS.get(str(schema.get("type")), "anything")
 
 
@@ -186,8 +186,11 @@ def _either(options: list[str]) -> str:
     return options[0] if len(options) == 1 else ", ".join(options[:-1]) + " or " + options[-1]
 
 
-def _plural(words: str) -> str:
-    return f"{words}s" if words.replace(" ", "").isalpha() and words != "anything" else words
+def plural(words: str) -> str:
+    """Several of a thing: `penalties`, `layer specs`; words that are no noun stay, as `during`."""
+    if not words.replace(" ", "").isalpha() or words.endswith("ing"):
+        return words
+    return f"{words.removesuffix('y')}ies" if words.endswith("y") else f"{words}s"
 
 
 def _entry(name: str, doc: str, schema: Schema, *, touches: str = "") -> Entry:

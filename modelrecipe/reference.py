@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelrecipe.documentation import Entry, Parameter, forms, step_entry
+from modelrecipe.documentation import Entry, Parameter, forms, plural, step_entry
 from modelrecipe.files import atomic_output
 from modelrecipe.formats.repairs import REPAIRS
 from modelrecipe.schema import recipe_schema
@@ -92,12 +92,16 @@ def _parameter(parameter: Parameter) -> str:
 
 def _linked(words: str) -> str:
     """A type in words, with links to the forms of value."""
-    return _form_names().sub(lambda found: f"[{found.group()}](#{found.group().replace(' ', '-')})", words)
+    names = _form_names()
+    pattern = r"\b(" + "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) + r")\b"
+    return re.sub(pattern, lambda found: f"[{found[0]}](#{names[found[0]].replace(' ', '-')})", words)
 
 
 @lru_cache(maxsize=1)
-def _form_names() -> re.Pattern[str]:
-    return re.compile(r"\b(" + "|".join(re.escape(entry.name) for entry in forms(BUILT_IN)) + r")(?=s?\b)")
+def _form_names() -> Mapping[str, str]:
+    """What a form of value is called in types, one or several, to its title."""
+    names = [entry.name for entry in forms(BUILT_IN)]
+    return {word: name for name in names for word in (name, plural(name))}
 
 
 def _row(*cells: str) -> str:

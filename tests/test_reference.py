@@ -89,6 +89,8 @@ def test_only_steps_that_a_scalar_completes_say_so():
         ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, "integer or text"),
         ({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}, "text, or a list of them"),
         ({"type": "array", "items": {"type": "integer"}}, "list of integers"),
+        ({"type": "array", "items": {"$ref": "#/definitions/Penalty"}}, "list of penalties"),
+        ({"type": "array", "items": {"$ref": "#/definitions/During"}}, "list of during"),
         ({"type": "array", "items": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}, "list, each integer or null"),
         ({}, "anything"),
     ],
