@@ -32,6 +32,7 @@ MAY_OPEN_LIVE = {
     "engine/measuring",
     "engine/reestimating",
     "engine/training_run",
+    "engine/training_states",
     "recipe/imports",
     "run",
 }

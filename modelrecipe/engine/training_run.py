@@ -7,17 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from blake3 import blake3
-
 from modelrecipe import measures
-from modelrecipe.engine.digest import content_digest
 from modelrecipe.engine.feeds import in_words, open_feeds
 from modelrecipe.engine.inner_bench import InnerBench
 from modelrecipe.engine.interruption import Interruption
 from modelrecipe.engine.measures_fit import refuse_opened
-from modelrecipe.engine.training import Prospect, apply_inner, course_of, look_ahead
+from modelrecipe.engine.training import apply_inner, course_of, look_ahead
 from modelrecipe.engine.training_config import uncompiled
 from modelrecipe.engine.training_fit import refuse_misplaced
+from modelrecipe.engine.training_states import identity_of, refuse_states, states_folder
 from modelrecipe.errors import InterruptedTrainingError, RecipeError, TrainingError
 from modelrecipe.report.training import shown
 from modelrecipe.training.moments import Course, Period, Timing
@@ -41,7 +39,7 @@ def train(bench: WorkBench, checkpoint: Checkpoint, step: Train) -> Checkpoint:
         RecipeError: something would stop it, or stops it.
         InterruptedTrainingError: the user stopped it.
     """
-    _refuse_unkept(bench, step)
+    refuse_states(bench, step)
     prospect = look_ahead(bench, checkpoint, step)
     if bench.is_dry:
         return prospect.after
@@ -64,7 +62,7 @@ def train(bench: WorkBench, checkpoint: Checkpoint, step: Train) -> Checkpoint:
         workshop, measured, step, prospect, feeds, course, seed=seed, place=bench.target, **_of_devices(bench)
     )
     acts = Acts(bench=bench, step=step, session=session, course=course)
-    acts.identity = _identity(bench, measured, step, prospect)
+    acts.identity = identity_of(bench, measured, step, prospect)
     session.workers.refuse_strangers(acts.identity.values())
     acts.resume()
     begun, first = clock.perf_counter(), session.run.time
@@ -80,28 +78,6 @@ def train(bench: WorkBench, checkpoint: Checkpoint, step: Train) -> Checkpoint:
 
 def _of_devices(bench: WorkBench) -> dict[str, Any]:
     return {"joined": bench.devices.strategy, "writes": not bench.devices.is_follower}
-
-
-def _refuse_unkept(bench: WorkBench, step: Train) -> None:
-    """Refuse to resume a training that keeps no states, before the trainings that come before it.
-
-    Raises:
-        TrainingError: it is so.
-    """
-    if bench.resumes and step.checkpoints is None:
-        raise TrainingError(
-            "this training keeps no states to resume from", hint="write checkpoints: {every: 1 epoch}", at=()
-        )
-
-
-def _identity(bench: WorkBench, measured: Checkpoint, step: Train, prospect: Prospect) -> dict[str, str]:
-    """What a state must have in common with the training that goes on from it: names of parts to their digests."""
-    parts = {
-        "recipe": [bench.seed, repr(step)],
-        "data": sorted(prospect.summary.digests().items()),
-        "model": content_digest(measured, bench.digests),
-    }
-    return {name: blake3(repr(part).encode()).hexdigest() for name, part in parts.items()}
 
 
 def _interrupted(acts: Acts, run: Run) -> str:
@@ -135,11 +111,7 @@ class Acts:
     @property
     def folder(self) -> Path | None:
         """Where states are kept; None where the recipe wants none."""
-        saving = self.step.checkpoints
-        if saving is None:
-            return None
-        name = saving.folder or f"{self.bench.name}.training/step-{self.bench.step_number}"
-        return self.bench.target_folder(name)
+        return states_folder(self.bench, self.step)
 
     # What the loop sees
 

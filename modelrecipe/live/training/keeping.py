@@ -43,6 +43,7 @@ def keep(session: Session, folder: Path, identity: Mapping[str, str], *, most: i
         arrays |= {f"callback/{number}/{name}": values for name, values in states.arrays_in(callback).items()}
     state = states.State(
         time=run.time,
+        total=run.course.total,
         identity=identity,
         is_over=run.is_over,
         history=run.history,

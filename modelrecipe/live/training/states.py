@@ -29,6 +29,7 @@ VERSION = 2
 _SUFFIX = ".state"
 _FACTS = "facts"
 _OPERATION = "operation"
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 _OTHER = {"recipe": "another recipe", "data": "other data", "model": "another model"}
 
 
@@ -38,6 +39,7 @@ class State:
 
     Args:
         time: batches that were seen.
+        total: batches of the whole training.
         identity: names of what the training consists of to their digests; another training's state is refused.
         is_over: whether it ended there, early perhaps.
         history: values of each epoch.
@@ -47,6 +49,7 @@ class State:
     """
 
     time: int
+    total: int
     identity: Mapping[str, str]
     is_over: bool = False
     history: Sequence[Mapping[str, float]] = ()
@@ -69,6 +72,7 @@ def write_state(folder: Path, state: State) -> Path:
     facts = {
         "version": VERSION,
         "time": state.time,
+        "total": state.total,
         "identity": dict(state.identity),
         "is_over": state.is_over,
         "history": list(state.history),
@@ -113,7 +117,7 @@ def newest_state(
     for path in reversed(states(folder)):
         try:
             state = _read(path, shapes)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except _DAMAGE as error:
             damaged.append(f"'{path.name}' is damaged ({str(error).splitlines()[0] if str(error) else 'cut short'})")
             continue
         if state.identity != identity:
@@ -126,6 +130,22 @@ def newest_state(
     return None, None, damaged
 
 
+def interrupted_at(folder: Path) -> int | None:
+    """After how many batches the training ended that left its states here; None where none did, or it came to its end.
+
+    What cannot be read is nothing that a training could go on from.
+    """
+    for path in reversed(states(folder)):
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                facts = json.loads(archive[_FACTS].tobytes())
+        except _DAMAGE:
+            continue
+        if facts["version"] == VERSION:
+            return None if facts["is_over"] or facts["time"] == facts["total"] else facts["time"]
+    return None
+
+
 def _read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> State:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
@@ -135,6 +155,7 @@ def _read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> State:
     whole = {name: _whole(values, facts["types"][name], shapes.get(name)) for name, values in arrays.items()}
     return State(
         time=facts["time"],
+        total=facts["total"],
         identity=facts["identity"],
         is_over=facts["is_over"],
         history=facts["history"],

@@ -270,9 +270,23 @@ def test_the_state_of_another_training_is_refused(tmp_path: Path):
 def test_a_new_training_takes_the_place_of_old_states(tmp_path: Path):
     interrupt(prepare(tmp_path, *STEPS), 9)
     other = prepare(tmp_path, STEPS[0], EVERYTHING.replace("value: 0.01", "value: 0.02"))
-    interrupt(other, 2)
+    interrupt(other, 2, force=True)
     assert states(tmp_path) == ["batch-000000001.state", "batch-000000002.state"]
     assert "resumed after batch 2" in other.run(resume=True).steps[2].notes
+
+
+def test_an_interrupted_training_is_not_lost_by_a_run_that_forgets_it(tmp_path: Path):
+    recipe = prepare(tmp_path, *STEPS)
+    interrupt(recipe, 9)
+    for again in (recipe.run, recipe.plan):
+        with pytest.raises(RecipeError) as caught:
+            again()
+        assert told(caught.value).partition("recipe.training")[2] == (
+            "/step-3' keeps a training that was interrupted after batch 9;"
+            " pass --resume to go on with it, or --force to begin anew"
+        )
+    assert "resumed after batch 9" in recipe.run(resume=True).steps[2].notes
+    recipe.run()  # it came to its end, so that nothing is lost
 
 
 def test_the_state_of_another_model_is_refused(tmp_path: Path):
