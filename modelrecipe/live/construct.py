@@ -132,7 +132,7 @@ def reason(error: Exception) -> str:
     said = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", said.rpartition("Error encountered:")[2])
     lines = [line.strip() for line in said.splitlines()]
     skipped = ("Exception encountered when", "Arguments received", "config=")
-    if lines and lines[0].startswith("Graph execution error"):  # a traceback follows, and what is wrong stands at its end
+    if lines and lines[0].startswith("Graph execution error"):  # a traceback follows; its end says what is wrong
         lines = [line for line in lines if re.search(r"[a-z]", line)][-1:]
     sentence = next((line for line in lines if line and not line.startswith(skipped)), type(error).__name__)
     return sentence.partition(". ")[0].rstrip(".")[:300]

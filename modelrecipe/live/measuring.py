@@ -14,7 +14,7 @@ from modelrecipe.errors import BuildError, LanguageError
 from modelrecipe.live import build, filling
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.session import import_keras
-from modelrecipe.live.training.compiling import losses_of, metrics_of
+from modelrecipe.live.training.compiling import loss_weights_of, losses_of, metrics_of
 from modelrecipe.live.training.step_function import testing_function, untold_tracing
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Gauge:
             built.model.compile(
                 optimizer=import_keras().optimizers.SGD(),  # never used, but Keras makes one
                 loss=None if wanted.loss is None else losses_of(wanted.loss, "loss"),
-                loss_weights=dict(wanted.loss_weights) or None,
+                loss_weights=loss_weights_of(wanted.loss_weights, built.model),
                 metrics=metrics_of(wanted.measures),
                 jit_compile=False,
             )

@@ -106,12 +106,17 @@ class Train(Step):
                 )
 
     def _given_twice(self) -> Iterator[LanguageError]:
-        """What stands in the optimizer's arguments as well."""
+        """What the optimizer's arguments say as well, or otherwise."""
         given = self.optimizer.config
         if "learning_rate" in given and self.learning_rate is not None:
             yield LanguageError("the learning rate is given twice", hint="keep one", at=("learning_rate",))
         if self.clip_gradients is not None and any(given.get(key) is not None for key in _BOUNDS):
             yield LanguageError("the gradients are bounded twice", hint="keep one", at=("clip_gradients",))
+        if self.restore_best is not None and given.get("use_ema"):
+            what = (
+                "the training ends with averages of the optimizer, so it cannot end with the weights of its best epoch"
+            )
+            yield LanguageError(what, hint="remove 'restore_best' or 'use_ema'", at=("restore_best",))
         if self.accumulate > 1 and given.get("gradient_accumulation_steps") is not None:
             yield LanguageError("the batches of an update are given twice", hint="keep one", at=("accumulate",))
 

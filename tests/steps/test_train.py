@@ -113,6 +113,11 @@ REFUSED = {
         training(f"{SHORT}, learning_rate: 0.1, optimizer: {{class: SGD, config: {{learning_rate: 0.1}}}}"),
         "train.learning_rate: the learning rate is given twice; keep one",
     ),
+    "two ends": (
+        training(f"{SHORT}, restore_best: loss, optimizer: {{class: SGD, config: {{use_ema: true}}}}"),
+        "train.restore_best: the training ends with averages of the optimizer, so it cannot end with the weights of its"
+        " best epoch; remove 'restore_best' or 'use_ema'",
+    ),
     "a value of no validation": (
         training(f"{SHORT}, restore_best: val_accuracy"),
         "train.restore_best: there is no 'val_accuracy' without validation data;"

@@ -50,7 +50,7 @@ def compile_model(
         model.compile(
             optimizer=optimizer,
             loss=losses_of(train.loss, "loss"),
-            loss_weights=dict(train.loss_weights) or None,
+            loss_weights=loss_weights_of(train.loss_weights, model),
             weighted_metrics=None,
             metrics=metrics_of(train.metrics),
             jit_compile=train.jit,
@@ -132,6 +132,11 @@ def losses_of(given: Losses, key: str) -> Any:
     if isinstance(given, tuple):
         return [make(keras.losses, item, key) for item in given]
     return make(keras.losses, given, key)
+
+
+def loss_weights_of(given: Mapping[str, float], model: Any) -> dict[str, float] | None:
+    """How much the loss of each output counts, once where nothing is said; Keras takes all of them or none."""
+    return {**dict.fromkeys(model.output_names, 1.0), **given} if given else None
 
 
 def metrics_of(given: Metrics | None) -> Any:

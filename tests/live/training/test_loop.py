@@ -93,6 +93,23 @@ def test_several_outputs_with_losses_of_their_own(tmp_path: Path):
     assert different(found, wanted) == []
 
 
+def test_an_output_whose_loss_has_no_weight_counts_once(tmp_path: Path):
+    text = "batch_size: 4, epochs: 2, loss_weights: "
+    some, both = (
+        trained(
+            tmp_path,
+            two_outputs(),
+            training(
+                text + weights,
+                data="npz: data.npz, y: {kind: y, size: z}",
+                loss="{kind: sparse_categorical_crossentropy, size: mse}",
+            ),
+        )
+        for weights in ("{size: 2}", "{kind: 1, size: 2}")
+    )
+    assert different(some, both) == []
+
+
 def two_inputs() -> keras.Model:
     keras.utils.set_random_seed(3)
     one, other = keras.Input((5,), name="one"), keras.Input((1,), name="other")

@@ -25,7 +25,7 @@ STATES = "recipe.training/step-3"
 EVERYTHING = training(
     "batch_size: 4, epochs: 3, metrics: accuracy, checkpoints: {every: 1 batch, keep: 2},"
     " learning_rate: {value: 0.01, schedule: cosine, warmup: 3}, restore_best: val_loss,"
-    " stop_early: {monitor: val_loss, patience: 5}, optimizer: {class: Adam, config: {use_ema: true}},"
+    " stop_early: {monitor: val_loss, patience: 5}, optimizer: {class: Adam, config: {amsgrad: true}},"
     " during: [{every: 2 batches, until: batch 9, ramp: {sparsity: {from: 0.0, shape: cubic}},"
     " do: [{prune: {layers: second, sparsity: 0.7}}]},"
     " {every: 5 batches, do: [{noise: {layers: last, weights: kernel, stddev: 0.1}}]},"

@@ -36,7 +36,7 @@ CASES = {
     "accumulated": training(", accumulate: 2, clip_gradients: {norm: 0.02}"),
     "weighted": training(", class_weight: {'1': 3.0, '2': 0.5}", data=", sample_weight: w"),
     "pulled": training(", penalties: [{l2_sp: 0.3}], rates: [{layers: first, factor: 0.1}]"),
-    "best": training(", restore_best: val_loss, optimizer: {class: AdamW, config: {use_ema: true}}"),
+    "best": training(", restore_best: val_loss, optimizer: {class: AdamW, config: {amsgrad: true}}"),
     "mean": training(", during: [{every: 2 batches, do: [{swa: {}}]}]"),
     "few": training(apart=16),  # batches of 15 and 1 for validation: two devices have nothing of the last one
     "half": training(", precision: mixed_float16"),
