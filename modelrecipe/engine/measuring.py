@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from modelrecipe import measures
 from modelrecipe.engine.feeds import below, counted, in_words, open_feeds, shown
+from modelrecipe.engine.late_labels import labels_told
 from modelrecipe.engine.measures_fit import doubts, refuse_measures, refuse_opened
 from modelrecipe.engine.opening import read_once
 from modelrecipe.engine.reading import read_document
@@ -67,7 +68,7 @@ def evaluator(
         gauge = Gauge.of(workshop, measured, wanted, feed)
 
     def measure(version: Checkpoint) -> Mapping[str, float]:
-        with below(*at):
+        with below(*at), labels_told(measured, feeds.summary):
             return gauge.measure(measured if version is checkpoint else bench.measure(version))
 
     return measure

@@ -11,6 +11,7 @@ from modelrecipe import measures
 from modelrecipe.engine.feeds import in_words, open_feeds
 from modelrecipe.engine.inner_bench import InnerBench
 from modelrecipe.engine.interruption import Interruption
+from modelrecipe.engine.late_labels import labels_told
 from modelrecipe.engine.measures_fit import refuse_opened
 from modelrecipe.engine.training import apply_inner, course_of, look_ahead
 from modelrecipe.engine.training_config import uncompiled
@@ -58,15 +59,16 @@ def train(bench: WorkBench, checkpoint: Checkpoint, step: Train) -> Checkpoint:
     refuse_misplaced(step, course)  # again, for data of which only TensorFlow could tell how many they are
     bench.progress("building the model for training")
     seed = bench.seed_for("training")
-    session = open_session(
-        workshop, measured, step, prospect, feeds, course, seed=seed, place=bench.target, **_of_devices(bench)
-    )
+    with labels_told(measured, feeds.summary):
+        session = open_session(
+            workshop, measured, step, prospect, feeds, course, seed=seed, place=bench.target, **_of_devices(bench)
+        )
     acts = Acts(bench=bench, step=step, session=session, course=course)
     acts.identity = identity_of(bench, measured, step, prospect)
     session.workers.refuse_strangers(acts.identity.values())
     acts.resume()
     begun, first = clock.perf_counter(), session.run.time
-    with acts.interruption.noticed():
+    with acts.interruption.noticed(), labels_told(measured, feeds.summary):
         session.run.go(acts)
     if acts.is_stopped() and not session.run.is_at_end:
         acts.keep(session.run, is_due=True)

@@ -57,8 +57,18 @@ OPENED = {
     ),
     "labels that come one after the other": (
         f"train: {{data: {{function: 'stream:stream_of_labels'}}, {LABELS}, epochs: 1}}",
-        "train: Keras cannot compute loss and metrics:"
-        " Received a label value of 3 which is outside the valid range of [0, 3)",
+        "train.data.y: 'y' holds the label 3, but 'last' has 3 outputs;"
+        " labels go from 0 to 2; 'classes' chooses and numbers them",
+    ),
+    "a label that comes in a later batch": (
+        f"train: {{data: {{function: 'later:stream_of_labels', shuffle: false}}, batch_size: 2, {LABELS}, epochs: 1}}",
+        "train.data.y: 'y' holds the label 3, but 'last' has 3 outputs;"
+        " labels go from 0 to 2; 'classes' chooses and numbers them",
+    ),
+    "labels of a stream that are measured": (
+        f"evaluate: {{data: {{function: 'seen:stream_of_labels'}}, {LABELS}}}",
+        "evaluate.data.y: 'y' holds the label 3, but 'last' has 3 outputs;"
+        " labels go from 0 to 2; 'classes' chooses and numbers them",
     ),
 }
 
