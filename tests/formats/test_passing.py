@@ -18,7 +18,6 @@ from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import open_hdf5
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
 from modelrecipe.formats.hdf5.tree import read_tree
-from modelrecipe.formats.lines import Line
 from modelrecipe.formats.passing import Region, stream, verify
 from modelrecipe.weights import Elementwise, Tensor, digest_array, hasher
 
@@ -255,33 +254,6 @@ def threads() -> int:
     import threading
 
     return threading.active_count()
-
-
-def test_jobs_are_done_in_the_order_in_which_they_are_put():
-    content = [os.urandom(size) for size in (0, 1, 1000, PIECE, 17) * 9]
-    state, other = hasher("int8", (3,)), hasher("int8", (3,))
-    with Line() as line:
-        for piece in content:
-            line.put(state.update, piece)
-    for piece in content:
-        other.update(piece)
-    assert state.hexdigest() == other.hexdigest()
-
-
-@pytest.mark.parametrize("number", [1, 100], ids=["at its end", "while others are put"])
-def test_what_a_job_raises_comes_out_of_the_line(number: int):
-    def fail(piece: Any) -> None:
-        raise ValueError("no")
-
-    def put_all() -> None:
-        with Line() as line:
-            for _ in range(number):
-                line.put(fail, b"")
-
-    before = threads()
-    with pytest.raises(ValueError, match="no"):
-        put_all()
-    assert threads() == before
 
 
 def test_pieces_that_wait_to_be_hashed_are_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
