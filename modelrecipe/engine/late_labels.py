@@ -10,7 +10,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from modelrecipe.engine.totals import totals
+from modelrecipe.engine.totals import callers_ends
 from modelrecipe.errors import DataError, RecipeError
 from modelrecipe.measures import quoted
 
@@ -44,7 +44,7 @@ def labels_told(checkpoint: Checkpoint, summary: DataSummary) -> Iterator[None]:
 
 
 def _unfit(checkpoint: Checkpoint, summary: DataSummary, label: int, units: int) -> DataError:
-    outputs = [end for end in totals(checkpoint).outputs if end.shape is not None and end.shape[-1] == units]
+    outputs = [end for end in callers_ends(checkpoint)[1] if end.shape is not None and end.shape[-1] == units]
     names = [end.name for end in outputs]
     targets = _targets(summary, names)
     holds = f"{targets[0].key} holds the label {label}" if len(targets) == 1 else f"the targets hold the label {label}"

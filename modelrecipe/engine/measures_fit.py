@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelrecipe.data.fit import are_alike
 from modelrecipe.engine.feeds import below
-from modelrecipe.engine.totals import totals
+from modelrecipe.engine.totals import callers_ends
 from modelrecipe.engine.training_fit import losses, refuse_unfit
 from modelrecipe.errors import LanguageError, Problems
 from modelrecipe.graph import iter_refs
@@ -37,7 +37,7 @@ def refuse_measures(checkpoint: Checkpoint, summary: DataSummary, metrics: Metri
     """
     found = [
         problem
-        for output, at, metric in _by_output(totals(checkpoint).outputs, metrics)
+        for output, at, metric in _by_output(callers_ends(checkpoint)[1], metrics)
         for problem in _misfit(checkpoint, summary, output, metric, ("metrics", *at))
     ]
     if found:
@@ -104,7 +104,9 @@ def doubts(checkpoint: Checkpoint, given: Losses | None) -> list[str]:
     graph = checkpoint.model.graph
     if graph is None:
         return []
-    ends = {ref.layer: _end(graph, ref.layer) for ref in iter_refs(graph.outputs)}
+    ends = _makers(checkpoint)
+    if isinstance(given, tuple) and len(given) == len(ends):
+        given = dict(zip(ends, given, strict=True))
     pairs = [(name, given.get(name) if isinstance(given, Mapping) else given) for name in ends]
     return [
         f"'{name}' gives any number, but the loss takes probabilities: "
@@ -113,6 +115,15 @@ def doubts(checkpoint: Checkpoint, given: Losses | None) -> list[str]:
         for loss in (items if isinstance(items, tuple) else (items,))
         if isinstance(loss, Loss) and loss.takes_probabilities and ends[name].config.get("activation") == "linear"
     ]
+
+
+def _makers(checkpoint: Checkpoint) -> dict[str, Layer]:
+    """The layer that each output comes from, by the output's name."""
+    graph = checkpoint.model.graph
+    if graph is None:
+        return {}
+    pairs = zip(callers_ends(checkpoint)[1], iter_refs(graph.outputs), strict=True)
+    return {end.name: _end(graph, ref.layer) for end, ref in pairs}
 
 
 def _end(graph: Graph, name: str) -> Layer:
@@ -126,4 +137,5 @@ def _end(graph: Graph, name: str) -> Layer:
 
 def _is_operation(checkpoint: Checkpoint, name: str) -> bool:
     """Whether an output comes from a bare operation, which may round or number classes."""
-    return checkpoint.model.graph is not None and _end(checkpoint.model.graph, name).is_operation
+    maker = _makers(checkpoint).get(name)
+    return maker is not None and maker.is_operation

@@ -13,7 +13,7 @@ from modelrecipe.engine.late_labels import labels_told
 from modelrecipe.engine.measures_fit import doubts, refuse_measures, refuse_opened
 from modelrecipe.engine.opening import read_once
 from modelrecipe.engine.reading import read_document
-from modelrecipe.engine.totals import totals
+from modelrecipe.engine.totals import callers_ends, totals
 from modelrecipe.engine.training_fit import losses, summarise
 from modelrecipe.engine.watched import refuse_undecided
 from modelrecipe.errors import EditError, LanguageError, RecipeError
@@ -79,7 +79,7 @@ def _fitting(bench: WorkBench, checkpoint: Checkpoint, wanted: Evaluation) -> Da
     if wanted.loss is not None:
         return summarise(bench, checkpoint, wanted.data, losses(wanted.loss))
     summary = summarise(bench, checkpoint, wanted.data, None)
-    ends = totals(checkpoint).outputs
+    ends = callers_ends(checkpoint)[1]
     implied = {end.name: _implied(summary, end, is_only=len(ends) == 1) for end in ends}
     return summarise(bench, checkpoint, wanted.data, implied)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from modelrecipe.graph import iter_refs
+from modelrecipe.graph import TensorRef, iter_refs
 from modelrecipe.outcome import Signature, Totals
 from modelrecipe.propagate import end_shapes
 
@@ -39,3 +40,20 @@ def totals(checkpoint: Checkpoint) -> Totals:
         inputs=ends[0],
         outputs=ends[1],
     )
+
+
+def callers_ends(checkpoint: Checkpoint) -> tuple[tuple[Signature, ...], tuple[Signature, ...]]:
+    """Inputs and outputs by the names under which Keras takes and gives them while it trains.
+
+    Those are the layers' names, but the keys of a model that gives a mapping (keras, `CompileLoss.build`).
+    """
+    graph, found = checkpoint.model.graph, totals(checkpoint)
+    if graph is None:
+        return found.inputs, found.outputs
+    return _by_key(graph.inputs, found.inputs), _by_key(graph.outputs, found.outputs)
+
+
+def _by_key(structure: Any, ends: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    if not isinstance(structure, dict) or not all(isinstance(item, TensorRef) for item in structure.values()):
+        return ends
+    return tuple(replace(end, name=key) for key, end in zip(sorted(structure), ends, strict=True))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelrecipe import data, measures
 from modelrecipe.engine.feeds import refuse_own
-from modelrecipe.engine.totals import totals
+from modelrecipe.engine.totals import callers_ends
 from modelrecipe.errors import EditError, LanguageError, Problems, RecipeError, did_you_mean
 from modelrecipe.training.keras_objects import Loss
 from modelrecipe.training.moments import refuse_later
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from modelrecipe.training.keras_objects import Losses
     from modelrecipe.training.moments import Course
 
+    NamesOfLosses = str | tuple[str, ...] | Mapping[str, str]
 
-def summarise(
-    bench: WorkBench, checkpoint: Checkpoint, spec: DataSpec, losses: str | Mapping[str, str] | None
-) -> DataSummary:
+
+def summarise(bench: WorkBench, checkpoint: Checkpoint, spec: DataSpec, losses: NamesOfLosses | None) -> DataSummary:
     """What the data are, once for a run and its trial; refused where they do not fit the model.
 
     Raises:
@@ -49,30 +49,36 @@ def summarise(
     return summary
 
 
-def refuse_unfit(checkpoint: Checkpoint, summary: DataSummary, losses: str | Mapping[str, str] | None) -> None:
+def refuse_unfit(checkpoint: Checkpoint, summary: DataSummary, losses: NamesOfLosses | None) -> None:
     """Refuse data that do not fit the model, as far as it is known what they are.
 
     Raises:
         DataError: one thing does not fit; `at` leads to it from `data`.
         Problems: several do not.
     """
-    ends = totals(checkpoint)
-    ports = [
+    inputs, outputs = (
         [data.Port(name=item.name, shape=item.shape, dtype=item.dtype or "float32") for item in side]
-        for side in (ends.inputs, ends.outputs)
-    ]
-    problems = data.check_against(summary, ports[0], ports[1], losses)
+        for side in callers_ends(checkpoint)
+    )
+    if isinstance(losses, tuple):
+        losses = {port.name: name for port, name in zip(outputs, losses, strict=False)}
+    problems = data.check_against(summary, inputs, outputs, losses)
     if problems:
         raise problems[0] if len(problems) == 1 else Problems(problems)
 
 
-def losses(given: Losses) -> str | dict[str, str]:
-    """The names of the losses, for what they ask of the targets."""
+def losses(given: Losses) -> NamesOfLosses:
+    """The names of the losses, for what they ask of the targets; several are those of the outputs in order."""
     if isinstance(given, Loss):
-        return "" if given.config.get("from_logits") and "sparse" not in given.class_.lower() else given.class_
+        return _asks(given)
     if isinstance(given, tuple):
-        return given[0].class_ if len(given) == 1 else ""
-    return {name: item.class_ for name, item in given.items() if isinstance(item, Loss)}
+        return _asks(given[0]) if len(given) == 1 else tuple(_asks(item) for item in given)
+    return {name: _asks(item) for name, item in given.items() if isinstance(item, Loss)}
+
+
+def _asks(loss: Loss) -> str:
+    """The name of a loss; none for one of logits, which asks less."""
+    return "" if loss.config.get("from_logits") and "sparse" not in loss.class_.lower() else loss.class_
 
 
 def refuse_misplaced(train: Train, course: Course) -> None:
@@ -98,7 +104,7 @@ def refuse_outputs(checkpoint: Checkpoint, train: Train) -> None:
     Raises:
         LanguageError: a name is no output's.
     """
-    known = [output.name for output in totals(checkpoint).outputs]
+    known = [output.name for output in callers_ends(checkpoint)[1]]
     for key in ("loss", "loss_weights", "metrics"):
         given = getattr(train, key)
         for name in given if isinstance(given, Mapping) else ():
@@ -113,7 +119,7 @@ def refuse_labels(checkpoint: Checkpoint, train: Train) -> None:
     Raises:
         LanguageError: it has none for one.
     """
-    (output, *others) = totals(checkpoint).outputs
+    (output, *others) = callers_ends(checkpoint)[1]
     units = output.shape[-1] if output.shape else None
     for label in train.class_weight if units is not None and not others else ():
         if int(label) >= max(2, units or 0):

@@ -61,7 +61,7 @@ class Gauge:
             built.model.compile(
                 optimizer=import_keras().optimizers.SGD(),  # never used, but Keras makes one
                 loss=None if wanted.loss is None else losses_of(wanted.loss, "loss"),
-                loss_weights=loss_weights_of(wanted.loss_weights, built.model),
+                loss_weights=loss_weights_of(wanted.loss_weights, wanted.loss, built.model),
                 metrics=metrics_of(wanted.measures),
                 jit_compile=False,
             )

@@ -50,7 +50,7 @@ def compile_model(
         model.compile(
             optimizer=optimizer,
             loss=losses_of(train.loss, "loss"),
-            loss_weights=loss_weights_of(train.loss_weights, model),
+            loss_weights=loss_weights_of(train.loss_weights, train.loss, model),
             weighted_metrics=None,
             metrics=metrics_of(train.metrics),
             jit_compile=train.jit,
@@ -134,9 +134,17 @@ def losses_of(given: Losses, key: str) -> Any:
     return make(keras.losses, given, key)
 
 
-def loss_weights_of(given: Mapping[str, float], model: Any) -> dict[str, float] | None:
-    """How much the loss of each output counts, once where nothing is said; Keras takes all of them or none."""
-    return {**dict.fromkeys(model.output_names, 1.0), **given} if given else None
+def loss_weights_of(given: Mapping[str, float], losses: Losses | None, model: Any) -> Any:
+    """How much the loss of each output counts, once where nothing is said; Keras takes all of them or none.
+
+    Of losses in a list the weights are a list too: Keras would take those of a mapping by sorted name.
+    """
+    if not given:
+        return None
+    if isinstance(losses, tuple) and set(given) <= set(model.output_names):
+        return [given.get(name, 1.0) for name in model.output_names]
+    names = losses if isinstance(losses, Mapping) else model.output_names
+    return {**dict.fromkeys(names, 1.0), **given}
 
 
 def metrics_of(given: Metrics | None) -> Any:

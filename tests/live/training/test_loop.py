@@ -93,6 +93,55 @@ def test_several_outputs_with_losses_of_their_own(tmp_path: Path):
     assert different(found, wanted) == []
 
 
+def test_outputs_go_by_their_keys_where_these_are_not_the_names_of_layers(tmp_path: Path):
+    def keyed() -> keras.Model:
+        model = two_outputs()
+        return keras.Model(
+            model.inputs, {"which": model.get_layer("kind").output, "big": model.get_layer("size").output}
+        )
+
+    losses = {"which": "sparse_categorical_crossentropy", "big": "mse"}
+    step = training(
+        "batch_size: 4, epochs: 2, optimizer: {class: SGD, config: {learning_rate: 0.1}}, loss_weights: {big: 0.5},"
+        " metrics: {which: accuracy}",
+        data="npz: data.npz, y: {which: y, big: z}",
+        loss="{which: sparse_categorical_crossentropy, big: mse}",
+    )
+    found = trained(tmp_path, keyed(), step)
+    wanted = fit(
+        keyed(),
+        batches(tmp_path, step),
+        optimizer=keras.optimizers.SGD(0.1),
+        loss=losses,
+        loss_weights={"which": 1.0, "big": 0.5},
+    )
+    assert different(found, wanted) == []
+
+
+def test_losses_in_a_list_are_those_of_the_outputs_in_order(tmp_path: Path):
+    """Weights by name go to the outputs of these names, though Keras would sort them: 'kind' before 'size'."""
+
+    def listed() -> keras.Model:
+        model = two_outputs()
+        return keras.Model(model.inputs, [model.get_layer("size").output, model.get_layer("kind").output])
+
+    step = training(
+        "batch_size: 4, epochs: 2, optimizer: {class: SGD, config: {learning_rate: 0.1}},"
+        " loss_weights: {kind: 2, size: 0.25}",
+        data="npz: data.npz, y: {kind: y, size: z}",
+        loss="[mse, sparse_categorical_crossentropy]",
+    )
+    found = trained(tmp_path, listed(), step)
+    wanted = fit(
+        listed(),
+        batches(tmp_path, step),
+        optimizer=keras.optimizers.SGD(0.1),
+        loss=["mse", "sparse_categorical_crossentropy"],
+        loss_weights=[0.25, 2],
+    )
+    assert different(found, wanted) == []
+
+
 def test_an_output_whose_loss_has_no_weight_counts_once(tmp_path: Path):
     text = "batch_size: 4, epochs: 2, loss_weights: "
     some, both = (
