@@ -31,12 +31,14 @@ def pull_back(model: Any, pulled: Sequence[tuple[Penalty, Sequence[Any]]]) -> No
 
 
 def set_regularizer(variable: Any, regularizer: Any) -> None:
-    """Give a variable another regularizer of its own; a pull to where it was stays."""
+    """Give a variable another regularizer of its own; all pulls to where it was stay."""
     pull = variable.regularizer
-    if isinstance(pull, _PulledBack):
-        pull.other = regularizer
-    else:
+    if not isinstance(pull, _PulledBack):
         variable.regularizer = regularizer
+        return
+    while isinstance(pull.other, _PulledBack):
+        pull = pull.other
+    pull.other = regularizer
 
 
 class _PulledBack:

@@ -138,6 +138,22 @@ def test_a_strength_of_a_regularizer_that_is_set_counts_from_the_next_batch_on(t
     assert different(found, wanted) == []
 
 
+def test_all_pulls_on_a_weight_stay_when_a_regularizer_comes(tmp_path: Path):
+    """Strengths 2 and 4 are 6 together."""
+    entry = "during: [{at: start, do: [{regularize: {layers: second, l2: 1.0e-9}}]}]"
+    kernels = [
+        trained(
+            tmp_path,
+            network(),
+            training(f"batch_size: 4, steps: 5, {SGD}, penalties: [{pulls}], {entry}"),
+        )
+        .get_layer("second")
+        .kernel.numpy()
+        for pulls in ("{l2_sp: 6, layers: second}", "{l2_sp: 2, layers: second}, {l2_sp: 4, layers: second}")
+    ]
+    assert np.allclose(*kernels, rtol=0, atol=1e-6)
+
+
 def test_a_pull_towards_the_start_stays_when_a_regularizer_comes(tmp_path: Path):
     pull = "penalties: [{l2_sp: 100, layers: second, weights: kernel}]"
     entry = "during: [{at: start, do: [{regularize: {layers: second, l2: 1.0e-9}}]}]"
