@@ -126,11 +126,12 @@ def test_an_error_of_the_writer_is_the_one_that_is_told(tmp_path: Path, synced: 
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system keeps what it likes")
-def test_what_settled_leaves_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_numbers_that_settled_leave_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     left: list[tuple[int, int]] = []
     monkeypatch.setattr(settling, "WINDOW", WINDOW)
+    monkeypatch.setattr(settling, "_LARGE", 3)
     monkeypatch.setattr(os, "posix_fadvise", lambda _, start, count, __: left.append((start, count)))
     with settled(tmp_path / "f") as file:
-        for size in (8, 11, 3):
+        for size in (8, 2, 9, 3, 1, 4, 3):
             file.write(bytes(size))
-    assert left == [(0, 8), (8, 11)], "a small rest stays"
+    assert left == [(0, 8), (10, 9), (19, 3), (23, 4)], "headers and a small rest stay"
