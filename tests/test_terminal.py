@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from modelrecipe.report.terminal import Cell, columns, cut, encodable, shorten, wrapped
+from modelrecipe.cli.streams import encodable
+from modelrecipe.report.terminal import Cell, columns, cut, shorten, wrapped
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from modelrecipe.cli.streams import encodable, wants_color, width_of_terminal
 from modelrecipe.errors import Problems, RecipeError
 
 if TYPE_CHECKING:
@@ -49,8 +50,6 @@ class Screen:
 
     def render(self, renderer: Callable[..., str], value: Any, **options: Any) -> None:
         """Show what a renderer makes of a value, in the width and colours of standard output."""
-        from modelrecipe.report.terminal import wants_color, width_of_terminal
-
         color = wants_color(sys.stdout, is_forbidden=self.is_plain)
         self.out(renderer(value, width=width_of_terminal(), color=color, **options), color=color)
 
@@ -84,8 +83,6 @@ class Screen:
 
     def problem(self, error: RecipeError) -> None:
         """Write one error to standard error: a bold head, the source line, red carets."""
-        from modelrecipe.report.terminal import wants_color, width_of_terminal
-
         color = wants_color(sys.stderr, is_forbidden=self.is_plain)
         head, _, excerpt = _safe(error.told(width_of_terminal())).partition("\n")
         if color:
@@ -134,8 +131,6 @@ def error_data(error: RecipeError) -> dict[str, Any]:
 
 
 def _write(text: str, *, is_error: bool, color: bool) -> None:
-    from modelrecipe.report.terminal import encodable
-
     stream = sys.stderr if is_error else sys.stdout
     if stream is None:  # closed by the caller
         return
