@@ -326,4 +326,4 @@ def test_it_cannot_stand_inside_a_training(tmp_path: Path):
     classifier().save(tmp_path / "m.keras")
     inner = f"during: [{{at: end, do: [{{{STEP}}}]}}]"
     error = refuse(tmp_path, "load: m.keras", f"train: {{data: {{npz: d.npz}}, loss: mse, epochs: 1, {inner}}}")
-    assert "unknown key 'bn_reestimate'" in str(error)
+    assert "'bn_reestimate' cannot stand inside a training: it runs the model itself; write it before" in str(error)
