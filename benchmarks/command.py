@@ -141,7 +141,7 @@ def _checks(held: Iterable[Contest], folder: Path) -> list[dict[str, Any]]:
 
 def _write_page(words: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks page", description="Write docs/benchmarks.md.")
-    parser.add_argument("results", type=Path, help="what --json wrote")
+    parser.add_argument("results", type=Path, nargs="+", help="what --json wrote, of one run or of several")
     parser.add_argument("--folder", type=Path, default=ROOT / "docs", help="where page and picture go")
     options = parser.parse_args(words)
-    write_page(json.loads(options.results.read_text(encoding="utf-8")), options.folder)
+    write_page([json.loads(path.read_text(encoding="utf-8")) for path in options.results], options.folder)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _HEAD = """# Benchmarks
 
-<!-- Written by `python -m benchmarks page results.json`. -->
+<!-- Written by `python -m benchmarks page results.json [more.json ...]`. -->
 
 What recipes cost, against what the same work costs otherwise. On any Linux machine:
 
@@ -25,8 +25,8 @@ python -m benchmarks --short                                       # half a minu
 Models have random weights, and nothing is downloaded. Program and peer run in turn, each as a process of its own, from
 its start to its end; time and memory are the operating system's count. Figures are medians. `cp + fsync` writes a copy
 of the same file. The Keras scripts stand in [`benchmarks/peers`](../benchmarks/peers), the recipes in
-[`benchmarks/recipes`](../benchmarks/recipes). `cold` means that the files were out of the page cache.
-
+[`benchmarks/recipes`](../benchmarks/recipes). `cold` means that the files were out of the page cache. Each table is one
+run of the benchmarks; where rows stand in several, the difference is what one machine makes of the same work.
 """
 _GROWTH = """
 ## Growth
@@ -38,16 +38,19 @@ Keras, whose own growth is the last row.
 """
 
 
-def write_page(results: Mapping[str, Any], folder: Path) -> None:
-    """Write page and picture into a folder."""
-    parts = [_HEAD, f"{machine_line(results)}.\n\n", _table(HEADS, measured_rows(results))]
+def write_page(runs: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Write page and picture of the results of one or several runs into a folder."""
+    parts = [_HEAD]
+    for results in runs:
+        parts += [f"\n{machine_line(results)}.\n\n", _table(HEADS, measured_rows(results))]
     parts += ["\n![Each program's time as a part of its peer's, with its limit](benchmarks.svg)\n"]
-    if results["growth"]:
-        parts += [_GROWTH, _table(GROWTH_HEADS, growth_rows(results))]
-    if results["checks"]:
-        parts += ["\n## Equal\n\n", *(f"{line}.\n" for line in check_lines(results))]
+    together = {key: [item for results in runs for item in results[key]] for key in ("rows", "growth", "checks")}
+    if together["growth"]:
+        parts += [_GROWTH, _table(GROWTH_HEADS, growth_rows(together))]
+    if together["checks"]:
+        parts += ["\n## Equal\n\n", *(f"{line}.\n" for line in check_lines(together))]
     (folder / "benchmarks.md").write_text("".join(parts), encoding="utf-8")
-    (folder / "benchmarks.svg").write_text(draw(results), encoding="utf-8")
+    (folder / "benchmarks.svg").write_text(draw(together), encoding="utf-8")
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -155,6 +155,20 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return content
 
 
+def beginning(path: Path, count: int) -> bytes:
+    """The first bytes of a file, at most `count`.
+
+    Raises:
+        FileError: the file is missing, a directory, unreadable, or may never answer.
+    """
+    check_regular(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
 def check_regular(path: Path) -> None:
     """Refuse what may never end or never answer: pipes, sockets and devices.
 

@@ -21,7 +21,7 @@ import numpy as np
 from modelrecipe.data.inflating import Inflated
 from modelrecipe.data.stock import Header, Stock
 from modelrecipe.errors import DataError, FileError, did_you_mean
-from modelrecipe.files import cannot_read, check_regular
+from modelrecipe.files import beginning, cannot_read, check_regular
 from modelrecipe.formats.tensorflow.crc32c import crc32c, masked
 from modelrecipe.formats.tensorflow.protobuf_wire import Message, WireError
 from modelrecipe.measures import quoted
@@ -161,12 +161,7 @@ def _spans(number: int, path: Path, unpacked: Inflated | None) -> NDArray[np.int
 
 
 def _is_compressed(path: Path) -> bool:
-    check_regular(path)
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD)
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    head = beginning(path, _HEAD)
     return head[:2] in _COMPRESSED and not _is_head(head)
 
 

@@ -129,7 +129,7 @@ def apply_inner(
     steps = entry.do if course is None or bench.time is None else entry.steps_at(bench.time, course)
     for place, inner in enumerate(steps):
         try:
-            checkpoint = inner.step.apply(checkpoint, bench)  # type: ignore[arg-type]  # refuses what it has not
+            checkpoint = inner.step.apply(checkpoint, bench)  # type: ignore[arg-type]  # has all that steps inside use
         except RecipeError as error:
             error.at = ("during", number, "do", place, inner.word, *error.at)
             raise

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError, did_you_mean
-from modelrecipe.files import cannot_read, check_regular
+from modelrecipe.files import beginning
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5 import reading as hdf5
 from modelrecipe.formats.hdf5 import writing as hdf5_writing
@@ -108,12 +108,7 @@ def _sniff(path: Path, *, is_decided: bool) -> str:
         raise FileError(f"'{path}' is a part of a SavedModel", hint=f"name its directory '{path.parent}'")
     if is_bundle_part(path):
         raise _weights_only(path)
-    check_regular(path)
-    try:
-        with path.open("rb") as file:
-            start = file.read(_BEGINNING)
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    start = beginning(path, _BEGINNING)
     if not start:
         raise FileError(f"'{path}' is empty")
     if start.startswith(_ZIP):

@@ -24,7 +24,7 @@ def _sequence(loader: yaml.SafeLoader, node: yaml.Node) -> list[Any]:
 
 
 def _text(loader: yaml.SafeLoader, node: yaml.Node) -> str:
-    return str(loader.construct_scalar(node))  # type: ignore[arg-type]  # likewise
+    return str(loader.construct_scalar(node))  # type: ignore[arg-type]  # PyYAML refuses any other node
 
 
 _Loader.add_constructor("tag:yaml.org,2002:python/tuple", _sequence)

@@ -103,8 +103,7 @@ def open_contents(path: Path) -> Contents:
         names = set(handle)
         if CONFIG in attributes and WEIGHTS in names:
             tree = read_tree(handle, extent, skip=names - {WEIGHTS})
-            # A damaged file may hold anything there; h5py's types do not know what it is.
-            listed = listed_weights(handle[WEIGHTS], tree.groups.get(WEIGHTS))  # type: ignore[arg-type]
+            listed = listed_weights(handle[WEIGHTS], tree.groups.get(WEIGHTS))  # type: ignore[arg-type]  # a dataset lists nothing
         else:
             tree, listed = Group(), {}
         is_weights_file = "layer_names" in handle.attrs or not names.isdisjoint(_OF_WEIGHT_FILES)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.errors import FileError
+from modelrecipe.files import beginning
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.gathering import Gathered, gathered
 from modelrecipe.formats.hdf5.opening import open_hdf5
@@ -94,8 +95,7 @@ def kept_format(checkpoint: Checkpoint, path: Path) -> str | None:
 
 def _begins_as(path: Path) -> tuple[bool, bool]:
     """Whether a file is HDF5, and whether it may be a list of shards."""
-    with path.open("rb") as file:
-        start = file.read(64)
+    start = beginning(path, 64)
     return start.startswith(_HDF5), start.lstrip().startswith(b"{")
 
 
