@@ -12,7 +12,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import h5py
 import ml_dtypes
@@ -21,15 +21,15 @@ import numpy as np
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import damage_of
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
-from modelrecipe.formats.lines import PIECE, changed, lines_to
-from modelrecipe.formats.passing import Passed, Region, bytes_of
+from modelrecipe.formats.passing import ONE_WHOLE, Passed, Region, bytes_of, hash_piece
+from modelrecipe.formats.runs import PIECE, changed, in_runs
 from modelrecipe.weights import hasher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from modelrecipe.formats.hdf5.tensors import Group, StoredTensor
-    from modelrecipe.formats.lines import Lines, Sink
+    from modelrecipe.formats.runs import Out, Run, Sink
     from modelrecipe.weights import Tensor
 
 
@@ -73,19 +73,18 @@ class Gathered:
         Raises:
             FileError: a file that a tensor lies in changed since it was read.
         """
-        passing: list[tuple[Region | None, Any, Any]] = []
-        with self.base.open() as around, lines_to(target) as lines:
-            position = 0
-            for part in sorted(self.parts, key=lambda part: part.offset):
-                lines.copy(self.base, around, position, part.offset)
-                passing.append(_pass(part, lines))
-                position = part.offset + part.size
-            lines.copy(self.base, around, position, self.base.size)
-        return [
-            Passed(region=region, before=before and before.hexdigest(), after=after and after.hexdigest())
-            for region, before, after in passing
-            if region is not None
-        ]
+
+        def pass_run(run: Run[Part], out: Out) -> list[Passed]:
+            with self.base.open() as around:
+                passed: list[Passed | None] = []
+                for part in run.tensors:
+                    out.copy(self.base, around, out.place, part.offset)
+                    passed.append(_pass(part, out))
+                out.copy(self.base, around, out.place, run.end)
+            return [one for one in passed if one is not None]
+
+        done = in_runs(sorted(self.parts, key=lambda part: part.offset), self.base.size, target, pass_run)
+        return [one for passed in done for one in passed]
 
 
 @contextmanager
@@ -144,33 +143,42 @@ def _make_room(group: h5py.Group, key: str, stored: StoredTensor, kind: np.dtype
     return None if 0 in stored.shape else made.get_offset()
 
 
-def _pass(part: Part, lines: Lines) -> tuple[Region | None, Any, Any]:
-    """Write one tensor; gives what it was, and the hashes of its bytes before and after where they are known."""
+def _pass(part: Part, out: Out) -> Passed | None:
+    """Write one tensor; gives what is known of its bytes, before and after, where they came from a place of a file."""
     stored, tensor, kind = part.stored, part.tensor, part.kind
-    source = stored.source if tensor is None else tensor.source
     old = stored.source if isinstance(stored.source, ContiguousSource) else None
-    region = old and Region(offset=part.offset, source=old, tensor=tensor)
     after = hasher(stored.dtype, stored.shape) if old is not None and kind.isnative else None
-    is_piecewise = tensor is None or tensor.is_elementwise
-    if not isinstance(source, ContiguousSource) or np.dtype(source.stored) != kind or not is_piecewise:
-        values = stored.source() if tensor is None else tensor.read()
-        piece = bytes_of(to_stored(values, kind))
-        lines.hash(after, piece)
-        lines.write(piece)
-        lines.wait()
-        return region, after if tensor is None else None, after
-    if tensor is None:
+    source = stored.source if tensor is None else tensor.source
+    before = after if tensor is None else None
+    if not _is_piecewise(source, kind, tensor):
+        with ONE_WHOLE:
+            piece = bytes_of(to_stored(stored.source() if tensor is None else tensor.read(), kind))
+            hash_piece(after, piece)
+            out.write(piece)
+    elif tensor is None:
         for piece in _pieces(source):
-            lines.hash(after, piece)
-            lines.write(piece)
-        return region, after, after
-    before = hasher(stored.dtype, stored.shape) if after is not None and source == old else None
-    for piece in _pieces(source):
-        lines.hash(before, piece)
-        new = bytes_of(to_stored(tensor.edited(as_keras(np.frombuffer(piece, kind), source.dtype)), kind))
-        lines.hash(after, new)
-        lines.write(new)
-    return region, before, after
+            hash_piece(after, piece)
+            out.write(piece)
+    else:
+        before = hasher(stored.dtype, stored.shape) if after is not None and source == old else None
+        for piece in _pieces(source):
+            hash_piece(before, piece)
+            new = bytes_of(to_stored(tensor.edited(as_keras(np.frombuffer(piece, kind), source.dtype)), kind))
+            hash_piece(after, new)
+            out.write(new)
+    if old is None:
+        return None
+    return Passed(
+        region=Region(offset=part.offset, source=old, tensor=tensor),
+        before=before and before.hexdigest(),
+        after=after and after.hexdigest(),
+    )
+
+
+def _is_piecewise(source: object, kind: np.dtype[Any], tensor: Tensor | None) -> TypeGuard[ContiguousSource]:
+    """Whether the numbers can pass piece by piece from where they stand."""
+    is_plain = isinstance(source, ContiguousSource) and np.dtype(source.stored) == kind
+    return is_plain and (tensor is None or tensor.is_elementwise)
 
 
 def _pieces(source: ContiguousSource) -> Iterator[bytes]:

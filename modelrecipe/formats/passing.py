@@ -1,12 +1,13 @@
 """Bytes on their way from file to file: those of tensors are edited and hashed as they pass, piece by piece.
 
-Reading and editing happen in one thread, hashing in a second and writing in a third, because all take about as long.
 Memory is a few pieces, or one tensor where an edit has to see it whole. Knows neither layers nor containers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,17 +15,22 @@ from isal import isal_zlib
 
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
-from modelrecipe.formats.lines import PIECE, changed, lines_to
+from modelrecipe.formats.runs import PIECE, changed, in_runs, joined_crc
 from modelrecipe.weights import hasher
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterator, Sequence
-    from typing import IO
+
+    from typing_extensions import Buffer
 
     from modelrecipe.formats.extent import Extent
-    from modelrecipe.formats.lines import Lines, Sink
+    from modelrecipe.formats.runs import Out, Run, Sink
     from modelrecipe.weights import Tensor
+
+
+ONE_WHOLE = Lock()
+"""Who holds this may have a whole tensor in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,11 @@ class Region:
     offset: int
     source: ContiguousSource
     tensor: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        return self.source.size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +81,27 @@ def stream(base: Extent, regions: Sequence[Region], target: Sink, *, original: E
         FileError: the bytes do not have the checksum that the zip records, or end early; or two tensors share some.
     """
     checked = original or base
-    passed: list[_Passing] = []
-    with base.open() as around, checked.open() as old, lines_to(target) as lines:
-        reader = _Reader(file=old, extent=checked)
-        position = 0
-        for region in sorted(regions, key=lambda region: region.offset):
-            if region.offset < position:
-                raise FileError(f"'{checked.file}' is damaged: two of its tensors share bytes")
-            _fill(base, around, position, region.offset, lines, reader)
-            passed.append(_pass(region, reader, lines))
-            position = region.offset + region.source.size
-        _fill(base, around, position, base.size, lines, reader)
-        reader.finish()
+    ordered = sorted(regions, key=lambda region: region.offset)
+    for region, following in pairwise(ordered):
+        if following.offset < region.offset + region.size:
+            raise FileError(f"'{checked.file}' is damaged: two of its tensors share bytes")
+
+    def pass_run(run: Run[Region], out: Out) -> tuple[list[Passed], _Reader]:
+        with base.open() as around, checked.open() as old:
+            reader = _Reader(file=old, extent=checked, position=run.start)
+            passing: list[_Passing] = []
+            for region in run.tensors:
+                _fill(base, around, region.offset, out, reader)
+                passing.append(_pass(region, reader, out))
+            _fill(base, around, run.end, out, reader)
+            if run.end == base.size:
+                reader.finish()
+        return [item.told() for item in passing], reader
+
+    done = in_runs(ordered, base.size, target, pass_run)
+    _compare(checked, [reader for _, reader in done])
     checked.check()
-    return [item.told() for item in passed]
+    return [passed for passed, _ in done for passed in passed]
 
 
 def verify(extent: Extent) -> None:
@@ -94,18 +112,27 @@ def verify(extent: Extent) -> None:
     """
     if extent.crc is not None:
         with extent.open() as file:
-            _Reader(file=file, extent=extent).finish()
+            reader = _Reader(file=file, extent=extent)
+            reader.finish()
+        _compare(extent, [reader])
 
 
-def _fill(base: Extent, around: IO[bytes], start: int, end: int, lines: Lines, reader: _Reader) -> None:
-    """What stands between two tensors; where it comes from another file, the checked one passes by unseen."""
+def _compare(extent: Extent, readers: Sequence[_Reader]) -> None:
+    """Compare the checksum of all that was read, run after run."""
+    if extent.crc is not None and extent.crc != joined_crc((reader.crc, reader.count) for reader in readers):
+        raise FileError(f"'{extent.file}' is damaged: the checksum of its weights does not match")
+
+
+def _fill(base: Extent, around: io.BufferedReader, end: int, out: Out, reader: _Reader) -> None:
+    """What stands before the next tensor; where it comes from another file, the checked one passes by unseen."""
+    start = out.place
     if base is reader.extent:
         for piece in reader.take(end - start):
-            lines.write(piece)
+            out.write(piece)
         return
     for _ in reader.take(max(0, min(end, reader.extent.size) - start)):
         pass
-    lines.copy(base, around, start, end)
+    out.copy(base, around, start, end)
 
 
 @dataclass
@@ -120,31 +147,37 @@ class _Passing:
         return Passed(region=self.region, before=before, after=after)
 
 
-def _pass(region: Region, reader: _Reader, lines: Lines) -> _Passing:
+def _pass(region: Region, reader: _Reader, out: Out) -> _Passing:
     """One tensor, read, edited, hashed and written."""
     source, tensor = region.source, region.tensor
     is_native = np.dtype(source.stored).isnative
     before = hasher(source.dtype, source.shape) if is_native else None
     if tensor is None:
         for piece in reader.take(source.size):
-            lines.hash(before, piece)
-            lines.write(piece)
+            hash_piece(before, piece)
+            out.write(piece)
         return _Passing(region, before, before)
     after = hasher(source.dtype, source.shape) if is_native else None
     if tensor.source == source and tensor.is_elementwise:
         for piece in reader.take(source.size):
-            lines.hash(before, piece)
+            hash_piece(before, piece)
             new = _edited(tensor, source, piece)
-            lines.hash(after, new)
-            lines.write(new)
+            hash_piece(after, new)
+            out.write(new)
         return _Passing(region, before, after)
     for piece in reader.take(source.size):
-        lines.hash(before, piece)
-    new = bytes_of(to_stored(tensor.read(), np.dtype(source.stored)))
-    lines.hash(after, new)
-    lines.write(new)
-    lines.wait()  # one whole tensor at a time is enough to hold in memory
+        hash_piece(before, piece)
+    with ONE_WHOLE:
+        new = bytes_of(to_stored(tensor.read(), np.dtype(source.stored)))
+        hash_piece(after, new)
+        out.write(new)
     return _Passing(region, before, after)
+
+
+def hash_piece(state: Any, piece: Buffer) -> None:
+    """Hash a piece; nothing where there is no state."""
+    if state is not None:
+        state.update(piece)
 
 
 def _edited(tensor: Tensor, source: ContiguousSource, piece: bytes) -> memoryview:
@@ -159,15 +192,24 @@ def bytes_of(values: np.ndarray[Any, Any]) -> memoryview:
 
 @dataclass(kw_only=True)
 class _Reader:
-    """Reads an extent from its beginning to its end."""
+    """Reads an extent from a place on.
+
+    Args:
+        file: holds it.
+        extent: where in the file.
+        position: where it begins, within the extent.
+        crc: the checksum of what was read.
+        count: how many bytes that was.
+    """
 
     file: io.BufferedReader
     extent: Extent
     position: int = 0
     crc: int = 0
+    count: int = 0
 
     def __post_init__(self) -> None:
-        self.file.seek(self.extent.start)
+        self.file.seek(self.extent.start + self.position)
 
     def take(self, count: int) -> Iterator[bytes]:
         """The next bytes in pieces."""
@@ -180,11 +222,10 @@ class _Reader:
             if self.extent.crc is not None:
                 self.crc = isal_zlib.crc32(piece, self.crc)
             self.position += len(piece)
+            self.count += len(piece)
             yield piece
 
     def finish(self) -> None:
-        """Compare the checksum of all that was read."""
+        """Read what is left."""
         for _ in self.take(self.extent.size - self.position):
             pass
-        if self.extent.crc is not None and self.crc != self.extent.crc:
-            raise FileError(f"'{self.extent.file}' is damaged: the checksum of its weights does not match")

@@ -18,13 +18,13 @@ from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import damage_of, open_hdf5
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, to_stored
 from modelrecipe.formats.hdf5.tree import tree_of
-from modelrecipe.formats.lines import changed
 from modelrecipe.formats.passing import Passed, Region, stream, verify
+from modelrecipe.formats.runs import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from modelrecipe.formats.lines import Sink
+    from modelrecipe.formats.runs import Sink
     from modelrecipe.weights import Tensor
 
 _PIECE = 1 << 21

@@ -9,7 +9,7 @@ from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.keras_zip.reading import CONFIG, METADATA, WEIGHTS
 from modelrecipe.formats.keras_zip.zip_writing import StoredZip
 from modelrecipe.formats.rewriting import Rewriting
-from modelrecipe.settling import settled
+from modelrecipe.new_file import new_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def pack(folder: Path, target: Path) -> list[Passed]:
     first = [METADATA, CONFIG, WEIGHTS]
     with (
         Rewriting().applied(Extent.whole(folder / WEIGHTS), folder) as prepared,
-        settled(target) as file,
+        new_file(target) as file,
     ):
         archive = StoredZip(file)
         passed: list[Passed] = []

@@ -17,7 +17,7 @@ from modelrecipe.formats.keras_zip.zip_writing import StoredZip
 from modelrecipe.formats.rewriting import Rewriting
 from modelrecipe.formats.same_layout import changed_tensors, has_other_flags, renamed_layers
 from modelrecipe.keras_config import write_model
-from modelrecipe.settling import settled
+from modelrecipe.new_file import new_file
 
 if TYPE_CHECKING:
     import zipfile
@@ -51,7 +51,7 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
     with (
         rewriting.applied(source.extent, target.parent) as prepared,
         open_zip(origin) as old,
-        settled(target) as file,
+        new_file(target) as file,
     ):
         new = StoredZip(file)
         for name in dict.fromkeys(old.namelist()):
@@ -75,7 +75,7 @@ def rewrite_weights(checkpoint: Checkpoint, origin: Path, target: Path) -> list[
     """
     source = open_model(origin)
     rewriting = _rewriting(checkpoint, source, drops_optimizer=True)
-    with rewriting.applied(source.extent, target.parent) as prepared, settled(target) as file:
+    with rewriting.applied(source.extent, target.parent) as prepared, new_file(target) as file:
         return prepared.write(file)
 
 

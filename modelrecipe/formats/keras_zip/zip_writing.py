@@ -15,9 +15,11 @@ from isal import isal_zlib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from contextlib import AbstractContextManager
 
     from typing_extensions import Buffer
+
+    from modelrecipe.new_file import NewFile, Part
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s4B4HL2L5H2L")
@@ -41,13 +43,15 @@ class Member:
         file: the zip.
         name: the member's name, encoded.
         offset: where its local header stands.
+        begin: where its first byte does.
         size: how many bytes it has so far.
         crc: CRC-32 of them.
     """
 
-    file: BinaryIO
+    file: NewFile
     name: bytes
     offset: int
+    begin: int = 0
     size: int = 0
     crc: int = 0
 
@@ -57,6 +61,20 @@ class Member:
         self.crc = isal_zlib.crc32(view, self.crc)
         self.size += len(view)
         return self.file.write(view)
+
+    def part(self, start: int) -> AbstractContextManager[Part]:
+        """A part of its bytes that begins at `start`, counted from what was written in order."""
+        return self.file.part(self.begin + self.size + start)
+
+    def reserve(self, start: int, size: int) -> None:
+        """Let the file system set room aside."""
+        self.file.reserve(self.begin + self.size + start, size)
+
+    def joined(self, size: int, crc: int, /) -> None:
+        """When all parts are written."""
+        self.crc = isal_zlib.crc32_combine(self.crc, crc, size)
+        self.size += size
+        self.file.joined(self.begin + self.size)
 
     @property
     def is_large(self) -> bool:
@@ -69,10 +87,10 @@ class StoredZip:
     """A zip that is written from its beginning to its end. Equal members give equal bytes: all have one date.
 
     Args:
-        file: an empty file, open for writing, seekable.
+        file: takes it.
     """
 
-    file: BinaryIO
+    file: NewFile
     members: list[Member] = field(default_factory=list)
 
     @contextmanager
@@ -86,6 +104,7 @@ class StoredZip:
         is_large = _is_beyond(size)
         made = Member(self.file, name.encode(), self.file.tell())
         self.file.write(self._local(made, is_large=is_large))
+        made.begin = self.file.tell()
         yield made
         end = self.file.tell()
         self.file.seek(made.offset)

@@ -1,0 +1,182 @@
+"""Bytes on their way into a new file, in runs that a few threads take one after another.
+
+Where each tensor goes is known before, so none has to wait for the last: a thread reads a piece, edits, hashes and
+writes it while it is in the processor's cache.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from os import cpu_count
+from typing import IO, TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from isal import isal_zlib
+
+from modelrecipe.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from typing_extensions import Buffer
+
+    from modelrecipe.formats.extent import Extent
+    from modelrecipe.new_file import Part
+
+PIECE = 1 << 18
+"""Bytes that are read at once: all that is made of them should fit the processor's cache together."""
+_RUN = 16 << 20
+"""Bytes after which another thread may take over."""
+_THREADS = min(4, cpu_count() or 2) + 1
+"""One more than processors, because one of them waits for the disk."""
+
+
+class Sink(Protocol):
+    """What takes bytes in parts that several threads write."""
+
+    def part(self, start: int) -> AbstractContextManager[Part]:
+        """A part that begins at `start`."""
+        ...
+
+    def joined(self, size: int, crc: int, /) -> None:
+        """All parts are written; they have these many bytes together, and this checksum."""
+        ...
+
+
+class Placed(Protocol):
+    """A tensor that has its place in the new file."""
+
+    @property
+    def offset(self) -> int:
+        """Where its bytes begin."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        ...
+
+
+_Placed = TypeVar("_Placed", bound=Placed)
+_Done = TypeVar("_Done")
+
+
+@dataclass(frozen=True)
+class Run(Generic[_Placed]):
+    """Bytes of the new file that are written one after another.
+
+    Args:
+        start: where they begin.
+        end: where they end.
+        tensors: those in it, in order.
+    """
+
+    start: int
+    end: int
+    tensors: Sequence[_Placed]
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return self.end - self.start
+
+
+@dataclass
+class Out:
+    """Where one run goes.
+
+    Args:
+        part: takes it.
+        place: where the next piece will stand in the new file.
+        crc: the checksum of what went there.
+    """
+
+    part: Part
+    place: int
+    crc: int = 0
+
+    def write(self, piece: Buffer) -> None:
+        """Write a piece behind the last one."""
+        self.crc = isal_zlib.crc32(piece, self.crc)
+        self.part.write(piece)
+        self.place += memoryview(piece).nbytes
+
+    def copy(self, base: Extent, file: IO[bytes], start: int, end: int) -> None:
+        """Write what stands between two places of an extent.
+
+        Raises:
+            FileError: the file ends before.
+        """
+        file.seek(base.start + start)
+        while start < end:
+            piece = file.read(min(PIECE, end - start))
+            if not piece:
+                raise changed(base)
+            self.write(piece)
+            start += len(piece)
+
+
+def in_runs(
+    tensors: Sequence[_Placed], size: int, target: Sink, pass_run: Callable[[Run[_Placed], Out], _Done]
+) -> list[_Done]:
+    """Write bytes run by run.
+
+    Args:
+        tensors: those among the bytes, in order and without overlap.
+        size: how many bytes there are in all.
+        target: takes them.
+        pass_run: writes the bytes of a run; several threads do.
+
+    Returns:
+        What `pass_run` gave for each run, in order.
+    """
+    _keep_pieces()
+
+    def work(run: Run[_Placed]) -> tuple[_Done, int]:
+        with target.part(run.start) as part:
+            out = Out(part, run.start)
+            return pass_run(run, out), out.crc
+
+    runs = [*_runs(tensors, size)]
+    target.reserve(0, size)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        done = [*pool.map(work, runs)]
+    target.joined(size, joined_crc((crc, run.size) for run, (_, crc) in zip(runs, done, strict=True)))
+    return [one for one, _ in done]
+
+
+def _runs(tensors: Sequence[_Placed], size: int) -> Iterator[Run[_Placed]]:
+    start = 0
+    waiting: list[_Placed] = []
+    for tensor in tensors:
+        waiting.append(tensor)
+        end = tensor.offset + tensor.size
+        if end - start >= _RUN:
+            yield Run(start, end, waiting)
+            start, waiting = end, []
+    yield Run(start, size, waiting)
+
+
+def joined_crc(parts: Iterable[tuple[int, int]]) -> int:
+    """The checksum of bytes that lie behind one another, from the checksum and number of each part."""
+    whole = 0
+    for crc, size in parts:
+        whole = isal_zlib.crc32_combine(whole, crc, size)
+    return whole
+
+
+@cache
+def _keep_pieces() -> None:
+    """Let the GNU C library keep pieces that are given back, so that the system need not make their pages anew.
+
+    It does so with what is smaller than the largest that was given back before, up to 32 MB; see mallopt(3),
+    M_MMAP_THRESHOLD. These bytes are never touched, so they take no memory.
+    """
+    bytearray(8 << 20)
+
+
+def changed(extent: Extent) -> FileError:
+    """What to say when a file ends before its time."""
+    return FileError(f"'{extent.file}' changed while it was read", hint="run again")
