@@ -1,7 +1,7 @@
 """A file in the making: headers are written in order, numbers by several threads and past the page cache.
 
 Every page that the cache takes in costs processor time, on virtual machines more than the disk takes to write it, and
-whoever writes a model seldom reads it next. Source of what the disk asks of such writes: open(2), `O_DIRECT`.
+whoever writes a model seldom reads it next. What the disk asks of such writes: open(2), `O_DIRECT`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import errno
 import io
 import mmap
 import os
+import struct
+from bisect import bisect_right
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -22,45 +24,101 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-_BLOCK = 4 << 20
+BLOCK = 1 << 20
 """Bytes that go to the disk at once."""
-_PAGE = mmap.PAGESIZE
+PAGE = mmap.PAGESIZE
 """What is written past the page cache begins and ends at multiples of this, in the file and in memory."""
+LARGE = 16 << 20
+"""Bytes that are worth it: a write past the page cache waits for the disk."""
+_SHARE = 0x4020940D
+"""What asks a file system to let two files share what they hold, see ioctl_ficlonerange(2)."""
+_CANNOT = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
+"""How file systems say that they do not do such things."""
 
 
-@contextmanager
-def new_file(path: Path) -> Iterator[NewFile]:
-    """An empty file, open for writing. To sync it is left to the caller.
+class NewFile(io.FileIO):
+    """A file that is written in order, and in parts by several threads in between. To sync it is left to the caller.
+
+    Args:
+        path: where it stands; what stood there is gone.
 
     Raises:
         OSError: the system does not write there.
     """
-    with NewFile(path) as file:
-        try:
-            yield file
-        finally:
-            file.end_direct()
-
-
-class NewFile(io.FileIO):
-    """What `new_file` gives: a file that is written in order, and in parts by several threads in between."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "wb")
         self._path = path
         self._blocks: list[mmap.mmap] = []
         self._edges: list[tuple[int, bytes]] = []
-        self._lock = Lock()
-        self._direct = _open_direct(path)
-        self._is_direct = self._direct is not None
+        self._seeking = Lock()
+        self._direct: int | None = None
+        self._shared: list[tuple[int, int]] = []
+        self._shares = os.name == "posix"
 
     def write(self, content: Buffer, /) -> int:
         """Write all of `content`; the system alone would take what fits the disk, or two gigabytes."""
-        view = memoryview(content).cast("B")
-        left = view
+        left = view = memoryview(content).cast("B")
         while left:
             left = left[super().write(left) :]
         return len(view)
+
+    def close(self) -> None:
+        """Close it."""
+        if self._direct is not None:
+            os.close(self._direct)
+            self._direct = None
+        super().close()
+
+    def reserve(self, start: int, size: int) -> None:
+        """Set room aside for parts, so that a full disk is known at once and no part waits for the file to grow.
+
+        What is shared with another file needs none, so share first.
+
+        Args:
+            start: where the first one begins.
+            size: bytes of all together.
+
+        Raises:
+            OSError: there is no room.
+        """
+        if size < LARGE or not hasattr(os, "O_DIRECT"):
+            return
+        try:
+            if self._direct is None:
+                self._direct = os.open(self._path, os.O_WRONLY | os.O_DIRECT)
+            for first, last in self._unshared(start, start + size):
+                os.posix_fallocate(self.fileno(), first, min(last - first, PAGE))
+                if _holds_data(self.fileno(), first):  # glibc wrote there, as it would into every page
+                    break
+                os.posix_fallocate(self.fileno(), first, last - first)
+        except OSError as error:
+            if error.errno not in _CANNOT:
+                raise
+
+    def share(self, other: int, offset: int, start: int, size: int) -> None:
+        """Take over bytes of another file without a copy of them, where the file system can, and only whole pages.
+
+        Parts pass over what was taken over: they are given it as well, and do not write it.
+
+        Args:
+            other: descriptor of the other file.
+            offset: where the bytes begin there.
+            start: where they begin here, behind all that was shared before.
+            size: how many they are.
+        """
+        first, last = _whole_pages(start, start + size)
+        place = offset + first - start
+        if not self._shares or first >= last or place % PAGE:
+            return
+        import fcntl
+
+        try:
+            fcntl.ioctl(self.fileno(), _SHARE, struct.pack("<qQQQ", other, place, last - first, first))
+        except OSError:  # it cannot, or there is no room: then they are written
+            self._shares = False
+        else:
+            self._shared.append((first, last))
 
     @contextmanager
     def part(self, start: int) -> Iterator[Part]:
@@ -68,19 +126,14 @@ class NewFile(io.FileIO):
         try:
             block = self._blocks.pop()
         except IndexError:
-            block = mmap.mmap(-1, _BLOCK)  # whose memory begins with a page
+            block = mmap.mmap(-1, BLOCK)  # whose memory begins with a page
         part = Part(self, start, block)
         yield part
         part.end()
         del part  # and with it its view of the block
         self._blocks.append(block)
 
-    def reserve(self, start: int, size: int) -> None:
-        """Let the file system set room aside."""
-        if self._is_direct and size:
-            os.posix_fallocate(self.fileno(), start, size)
-
-    def joined(self, end: int, _crc: int = 0, /) -> None:
+    def join(self, end: int) -> None:
         """When all parts are written: what is written in order goes on at `end`."""
         for place, content in self._edges:
             self.seek(place)
@@ -89,31 +142,41 @@ class NewFile(io.FileIO):
         self.seek(end)
 
     def put(self, place: int, content: memoryview) -> None:
-        """Write whole pages of memory to whole pages of the file."""
-        while content:
-            count = self._write_at(place, content)
-            place, content = place + count, content[count:]
+        """Write whole pages of memory to whole pages of the file, but for those that it shares with another file."""
+        end = place + len(content)
+        for start, stop in self._unshared(place, end):
+            left = content[start - place : stop - place]
+            while left:
+                count = self._write_at(stop - len(left), left)
+                left = left[count:]
 
     def put_later(self, place: int, content: bytes) -> None:
-        """Write what shares its page with another part, when that is there too."""
-        self._edges.append((place, content))
+        """Write what has its page together with another part, when that is there too."""
+        if any(self._unshared(place, place + len(content))):
+            self._edges.append((place, content))
 
-    def end_direct(self) -> None:
-        """Close what is needed for parts alone."""
-        if self._direct is not None:
-            os.close(self._direct)
-            self._direct = None
+    def _unshared(self, place: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of a stretch that are no other file's."""
+        known = self._shared
+        for first, last in known[max(0, bisect_right(known, (place, place)) - 1) :]:
+            if first >= end:
+                break
+            if place < first:
+                yield place, first
+            place = max(place, last)
+        if place < end:
+            yield place, end
 
     def _write_at(self, place: int, content: memoryview) -> int:
-        if self._is_direct and self._direct is not None:
+        direct = self._direct
+        if direct is not None:
             try:
-                return os.pwrite(self._direct, content, place)
+                return os.pwrite(direct, content, place)
             except OSError as error:
-                if error.errno != errno.EINVAL:  # how a file system says that it cannot
+                if error.errno not in _CANNOT:
                     error.filename = str(self._path)  # the system's words do not say which file it was
                     raise
-                self._is_direct = False
-        with self._lock:
+        with self._seeking:
             self.seek(place)
             return self.write(content)
 
@@ -124,24 +187,23 @@ class Part:
     def __init__(self, file: NewFile, start: int, block: mmap.mmap) -> None:
         self._file = file
         self._block = np.frombuffer(block, np.uint8)
-        self._begun = self._filled = start % _PAGE
+        self._begun = self._filled = start % PAGE
         self._place = start - self._begun
 
     def write(self, content: Buffer) -> None:
         """Write all of `content` behind the last."""
         left = np.frombuffer(memoryview(content), np.uint8)
         while left.size:
-            piece = left[: _BLOCK - self._filled]
+            piece = left[: BLOCK - self._filled]
             self._block[self._filled : self._filled + piece.size] = piece
             self._filled += piece.size
             left = left[piece.size :]
-            if self._filled == _BLOCK:
+            if self._filled == BLOCK:
                 self.end()
 
     def end(self) -> None:
         """Write what the block holds, and begin it anew."""
-        first = min(self._filled, -(-self._begun // _PAGE) * _PAGE)
-        last = max(first, self._filled - self._filled % _PAGE)
+        first, last = _whole_pages(self._begun, self._filled)
         for start, end in ((self._begun, first), (last, self._filled)):
             if start < end:
                 self._file.put_later(self._place + start, self._block[start:end].tobytes())
@@ -150,12 +212,17 @@ class Part:
         self._begun = self._filled = 0
 
 
-def _open_direct(path: Path) -> int | None:
-    """A descriptor that writes past the page cache; None where the system has none."""
-    flag = getattr(os, "O_DIRECT", None)
-    if flag is None:
-        return None
+def _whole_pages(start: int, end: int) -> tuple[int, int]:
+    """The pages between two places, as start and end; where there are none, both are the end."""
+    first = min(end, -(-start // PAGE) * PAGE)
+    return first, max(first, end - end % PAGE)
+
+
+def _holds_data(file: int, start: int) -> bool:
+    """Whether something was written behind a place, where only room may have been set aside."""
     try:
-        return os.open(path, os.O_WRONLY | flag)
+        return os.lseek(file, start, os.SEEK_DATA) >= start
     except OSError:
-        return None
+        return False
+    finally:
+        os.lseek(file, start, os.SEEK_SET)

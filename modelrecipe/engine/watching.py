@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -45,13 +46,30 @@ def _watch(path: Path, what: str, total: int | None, tell: Callable[[str], None]
     begun: float | None = None
     while not is_done.wait(_PAUSE):
         try:
-            size = sum(item.stat().st_size for item in ([*path.iterdir()] if path.is_dir() else [path]))
+            size = sum(_written(item) for item in ([*path.iterdir()] if path.is_dir() else [path]))
         except OSError:  # not there yet, or not any more
             continue
         if size == 0:
             continue
         begun = begun or time.perf_counter() - _PAUSE
         tell(told(what, size, total, time.perf_counter() - begun))
+
+
+def _written(path: Path) -> int:
+    """How many bytes of a file hold data: room that was only set aside for it counts as a hole, see lseek(2)."""
+    size = path.stat().st_size
+    if not hasattr(os, "SEEK_DATA"):
+        return size
+    with path.open("rb") as file:
+        written = end = 0
+        while end < size:
+            try:
+                start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            except OSError:  # nothing but a hole from here on
+                break
+            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            written += end - start
+    return written
 
 
 def told(what: str, size: int, total: int | None, seconds: float) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import damage_of
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
-from modelrecipe.formats.passing import ONE_WHOLE, Passed, Region, bytes_of, hash_piece
+from modelrecipe.formats.passing import ONE_WHOLE, Passed, Region, Streamed, bytes_of, hash_piece
 from modelrecipe.formats.runs import PIECE, changed, in_runs
 from modelrecipe.weights import hasher
 
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from modelrecipe.formats.hdf5.tensors import Group, StoredTensor
-    from modelrecipe.formats.runs import Out, Run, Sink
+    from modelrecipe.formats.runs import Out, Run
+    from modelrecipe.new_file import NewFile
     from modelrecipe.weights import Tensor
 
 
@@ -67,8 +68,8 @@ class Gathered:
     base: Extent
     parts: Sequence[Part]
 
-    def write(self, target: Sink) -> list[Passed]:
-        """Write it, and say what passed by.
+    def write(self, file: NewFile) -> Streamed:
+        """Write it behind what `file` holds.
 
         Raises:
             FileError: a file that a tensor lies in changed since it was read.
@@ -83,8 +84,9 @@ class Gathered:
                 out.copy(self.base, around, out.place, run.end)
             return [one for one in passed if one is not None]
 
-        done = in_runs(sorted(self.parts, key=lambda part: part.offset), self.base.size, target, pass_run)
-        return [one for passed in done for one in passed]
+        ordered = sorted(self.parts, key=lambda part: part.offset)
+        done, crc = in_runs(ordered, self.base.size, file, pass_run)
+        return Streamed(passed=[one for passed in done for one in passed], size=self.base.size, crc=crc)
 
 
 @contextmanager

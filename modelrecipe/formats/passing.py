@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from modelrecipe.formats.extent import Extent
-    from modelrecipe.formats.runs import Out, Run, Sink
+    from modelrecipe.formats.runs import Out, Run
+    from modelrecipe.new_file import NewFile
     from modelrecipe.weights import Tensor
 
 
@@ -68,13 +69,28 @@ class Passed:
     after: str | None
 
 
-def stream(base: Extent, regions: Sequence[Region], target: Sink, *, original: Extent | None = None) -> list[Passed]:
-    """Write the bytes of `base` to `target`, those of the regions from where they come, edited and hashed.
+@dataclass(frozen=True, kw_only=True)
+class Streamed:
+    """Bytes that were written.
+
+    Args:
+        passed: the tensors among them.
+        size: how many they are.
+        crc: their checksum.
+    """
+
+    passed: list[Passed]
+    size: int
+    crc: int
+
+
+def stream(base: Extent, regions: Sequence[Region], file: NewFile, *, original: Extent | None = None) -> Streamed:
+    """Write the bytes of `base` behind what `file` holds, those of the regions from where they come, edited and hashed.
 
     Args:
         base: what surrounds the regions.
         regions: tensors that do not overlap.
-        target: takes the bytes.
+        file: takes the bytes.
         original: the file that the regions lie in, when `base` is a copy without them: only its checksum is compared.
 
     Raises:
@@ -98,10 +114,28 @@ def stream(base: Extent, regions: Sequence[Region], target: Sink, *, original: E
                 reader.finish()
         return [item.told() for item in passing], reader
 
-    done = in_runs(ordered, base.size, target, pass_run)
+    with checked.open() as old:
+        for offset, start, size in _untouched(base, ordered, original):
+            file.share(old.fileno(), offset, file.tell() + start, size)
+    done, crc = in_runs(ordered, base.size, file, pass_run)
     _compare(checked, [reader for _, reader in done])
     checked.check()
-    return [passed for passed, _ in done for passed in passed]
+    return Streamed(passed=[one for passed, _ in done for one in passed], size=base.size, crc=crc)
+
+
+def _untouched(base: Extent, ordered: Sequence[Region], original: Extent | None) -> Iterator[tuple[int, int, int]]:
+    """Stretches that stay: where each begins in the old file and in the new bytes, and its size."""
+    if original is not None:
+        for region in ordered:
+            if region.tensor is None:
+                yield original.start + region.source.offset, region.offset, region.size
+        return
+    start = 0
+    for region in ordered:
+        if region.tensor is not None:
+            yield base.start + start, start, region.offset - start
+            start = region.offset + region.size
+    yield base.start + start, start, base.size - start
 
 
 def verify(extent: Extent) -> None:

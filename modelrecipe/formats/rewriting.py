@@ -18,13 +18,13 @@ from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import damage_of, open_hdf5
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, to_stored
 from modelrecipe.formats.hdf5.tree import tree_of
-from modelrecipe.formats.passing import Passed, Region, stream, verify
+from modelrecipe.formats.passing import Region, Streamed, stream, verify
 from modelrecipe.formats.runs import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from modelrecipe.formats.runs import Sink
+    from modelrecipe.new_file import NewFile
     from modelrecipe.weights import Tensor
 
 _PIECE = 1 << 21
@@ -44,9 +44,14 @@ class Prepared:
     regions: Sequence[Region]
     original: Extent | None = None
 
-    def write(self, target: Sink) -> list[Passed]:
-        """Write it, see `stream`."""
-        return stream(self.base, self.regions, target, original=self.original)
+    @property
+    def start(self) -> int:
+        """Where the bytes that stay begin in their file."""
+        return (self.original or self.base).start
+
+    def write(self, file: NewFile) -> Streamed:
+        """Write it behind what `file` holds, see `stream`."""
+        return stream(self.base, self.regions, file, original=self.original)
 
 
 @dataclass(frozen=True, kw_only=True)

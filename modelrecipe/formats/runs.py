@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from os import cpu_count
 from typing import IO, TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -18,31 +17,18 @@ from modelrecipe.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     from typing_extensions import Buffer
 
     from modelrecipe.formats.extent import Extent
-    from modelrecipe.new_file import Part
+    from modelrecipe.new_file import NewFile, Part
 
 PIECE = 1 << 18
 """Bytes that are read at once: all that is made of them should fit the processor's cache together."""
-_RUN = 16 << 20
+RUN = 16 << 20
 """Bytes after which another thread may take over."""
 _THREADS = min(4, cpu_count() or 2) + 1
 """One more than processors, because one of them waits for the disk."""
-
-
-class Sink(Protocol):
-    """What takes bytes in parts that several threads write."""
-
-    def part(self, start: int) -> AbstractContextManager[Part]:
-        """A part that begins at `start`."""
-        ...
-
-    def joined(self, size: int, crc: int, /) -> None:
-        """All parts are written; they have these many bytes together, and this checksum."""
-        ...
 
 
 class Placed(Protocol):
@@ -119,32 +105,33 @@ class Out:
 
 
 def in_runs(
-    tensors: Sequence[_Placed], size: int, target: Sink, pass_run: Callable[[Run[_Placed], Out], _Done]
-) -> list[_Done]:
-    """Write bytes run by run.
+    tensors: Sequence[_Placed], size: int, file: NewFile, pass_run: Callable[[Run[_Placed], Out], _Done]
+) -> tuple[list[_Done], int]:
+    """Write bytes run by run, behind what the file holds.
 
     Args:
         tensors: those among the bytes, in order and without overlap.
         size: how many bytes there are in all.
-        target: takes them.
+        file: takes them.
         pass_run: writes the bytes of a run; several threads do.
 
     Returns:
-        What `pass_run` gave for each run, in order.
+        What `pass_run` gave for each run, in order, and the checksum of all bytes.
     """
-    _keep_pieces()
+    begin = file.tell()
 
     def work(run: Run[_Placed]) -> tuple[_Done, int]:
-        with target.part(run.start) as part:
+        with file.part(begin + run.start) as part:
             out = Out(part, run.start)
             return pass_run(run, out), out.crc
 
     runs = [*_runs(tensors, size)]
-    target.reserve(0, size)
+    file.reserve(begin, size)
     with ThreadPoolExecutor(_THREADS) as pool:
         done = [*pool.map(work, runs)]
-    target.joined(size, joined_crc((crc, run.size) for run, (_, crc) in zip(runs, done, strict=True)))
-    return [one for one, _ in done]
+    file.join(begin + size)
+    crc = joined_crc((crc, run.size) for run, (_, crc) in zip(runs, done, strict=True))
+    return [one for one, _ in done], crc
 
 
 def _runs(tensors: Sequence[_Placed], size: int) -> Iterator[Run[_Placed]]:
@@ -153,7 +140,7 @@ def _runs(tensors: Sequence[_Placed], size: int) -> Iterator[Run[_Placed]]:
     for tensor in tensors:
         waiting.append(tensor)
         end = tensor.offset + tensor.size
-        if end - start >= _RUN:
+        if end - start >= RUN:
             yield Run(start, end, waiting)
             start, waiting = end, []
     yield Run(start, size, waiting)
@@ -165,16 +152,6 @@ def joined_crc(parts: Iterable[tuple[int, int]]) -> int:
     for crc, size in parts:
         whole = isal_zlib.crc32_combine(whole, crc, size)
     return whole
-
-
-@cache
-def _keep_pieces() -> None:
-    """Let the GNU C library keep pieces that are given back, so that the system need not make their pages anew.
-
-    It does so with what is smaller than the largest that was given back before, up to 32 MB; see mallopt(3),
-    M_MMAP_THRESHOLD. These bytes are never touched, so they take no memory.
-    """
-    bytearray(8 << 20)
 
 
 def changed(extent: Extent) -> FileError:

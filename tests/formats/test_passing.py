@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import io
+import errno
 import os
 import time
 import zlib
@@ -12,13 +12,15 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from modelrecipe import new_file
 from modelrecipe.errors import FileError
-from modelrecipe.formats import passing
+from modelrecipe.formats import passing, runs
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import open_hdf5
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
 from modelrecipe.formats.hdf5.tree import read_tree
 from modelrecipe.formats.passing import Region, stream, verify
+from modelrecipe.new_file import PAGE, NewFile
 from modelrecipe.weights import Elementwise, Tensor, digest_array, hasher
 
 if TYPE_CHECKING:
@@ -67,10 +69,28 @@ def region(source: ContiguousSource, *edits: Callable[[np.ndarray], np.ndarray])
     return Region(offset=source.offset, source=source, tensor=tensor(source, *edits) if edits else None)
 
 
-def passed_through(extent: Extent, regions: list[Region]) -> tuple[bytes, list[passing.Passed]]:
-    target = io.BytesIO()
-    told = stream(extent, regions, target)
-    return target.getvalue(), told
+@pytest.fixture(autouse=True, params=["through the page cache", "past the page cache, in many runs"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param != "through the page cache":
+        monkeypatch.setattr(new_file, "LARGE", 1)
+        monkeypatch.setattr(new_file, "BLOCK", 4 * PAGE)
+        monkeypatch.setattr(runs, "RUN", 3 * PAGE + 1)
+
+
+def passed_through(
+    base: Extent, regions: list[Region], original: Extent | None = None
+) -> tuple[bytes, list[passing.Passed]]:
+    """What is written, and what is told of it; the checksum is compared here."""
+    target = base.file.with_name("written")
+    with NewFile(target) as file:
+        file.write(b"a header")
+        streamed = stream(base, regions, file, original=original)
+        file.write(b"and an end")
+    written = target.read_bytes()
+    content = written[8:-10]
+    assert (written[:8], written[-10:]) == (b"a header", b"and an end")
+    assert (streamed.size, streamed.crc) == (len(content), zlib.crc32(content))
+    return content, streamed.passed
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -143,9 +163,8 @@ def test_numbers_around_the_tensors_may_come_from_a_copy(tmp_path: Path):
     copy = tmp_path / "copy.h5"
     head, tail = path.read_bytes()[: source.offset], path.read_bytes()[source.offset + source.size :]
     copy.write_bytes(head + bytes(source.size) + tail + b"and more")
-    target = io.BytesIO()
-    stream(Extent.whole(copy), [region(source)], target, original=extent)
-    assert target.getvalue() == path.read_bytes() + b"and more"
+    content, _ = passed_through(Extent.whole(copy), [region(source)], extent)
+    assert content == path.read_bytes() + b"and more"
 
 
 @pytest.mark.parametrize("place", ["head", "tensor", "end"])
@@ -170,37 +189,42 @@ def test_a_right_checksum_is_verified(tmp_path: Path):
     verify(Extent.whole(path))
 
 
-class Meanwhile(io.BytesIO):
-    """Takes bytes, and does something else at the first of them."""
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Lets something be done when the first piece is written."""
 
-    def __init__(self, act: Callable[[], object]) -> None:
-        super().__init__()
-        self.act: Callable[[], object] | None = act
+    def arrange(act: Callable[[], object]) -> None:
+        left, write = [act], runs.Out.write
 
-    def write(self, content: Any, /) -> int:
-        if self.act is not None:
-            self.act()
-            self.act = None
-        return super().write(content)
+        def writing(out: runs.Out, piece: Any) -> None:
+            if left:
+                left.pop()()
+            write(out, piece)
+
+        monkeypatch.setattr(runs.Out, "write", writing)
+
+    return arrange
 
 
 @pytest.mark.parametrize("edits", [(), (Elementwise(turned),)], ids=["copied", "edited"])
 @pytest.mark.parametrize("left", [0, 4096, 4 * PIECE + 4097])
-def test_a_source_that_is_cut_meanwhile_is_refused(tmp_path: Path, left: int, edits: Any):
+def test_a_source_that_is_cut_meanwhile_is_refused(tmp_path: Path, left: int, edits: Any, meanwhile: Any):
     path = write(tmp_path / "m.h5", {"a": np.arange(4 * PIECE, dtype="float32")})
     extent = Extent.whole(path)
     regions = [region(sources(extent)["a"], *edits)]
+    meanwhile(lambda: os.truncate(path, left))
     with pytest.raises(FileError) as refused:
-        stream(extent, regions, Meanwhile(lambda: os.truncate(path, left)))
+        passed_through(extent, regions)
     assert str(refused.value) == f"'{path}' changed while it was read; run again"
 
 
-def test_a_source_that_is_written_meanwhile_is_refused(tmp_path: Path):
+def test_a_source_that_is_written_meanwhile_is_refused(tmp_path: Path, meanwhile: Any):
     path = write(tmp_path / "m.h5", {"a": np.arange(PIECE, dtype="float32")})
     extent = Extent.whole(path)
     regions = [region(sources(extent)["a"])]
+    meanwhile(lambda: os.utime(path, ns=(1, 1)))
     with pytest.raises(FileError) as refused:
-        stream(extent, regions, Meanwhile(lambda: os.utime(path, ns=(1, 1))))
+        passed_through(extent, regions)
     assert str(refused.value) == f"'{path}' changed while it was read; run again"
 
 
@@ -210,7 +234,7 @@ def test_a_copy_that_is_cut_meanwhile_is_refused(tmp_path: Path):
     (tmp_path / "copy.h5").write_bytes(path.read_bytes())
     base = replace(Extent.whole(tmp_path / "copy.h5"), size=extent.size + 1)
     with pytest.raises(FileError) as refused:
-        stream(base, [region(sources(extent)["a"])], io.BytesIO(), original=extent)
+        passed_through(base, [region(sources(extent)["a"])], extent)
     assert str(refused.value) == f"'{tmp_path / 'copy.h5'}' changed while it was read; run again"
 
 
@@ -235,18 +259,19 @@ def test_an_edit_cannot_write_into_what_is_still_to_be_hashed(tmp_path: Path):
         passed_through(extent, [region(sources(extent)["a"], Elementwise(in_place))])
 
 
-def test_what_refuses_to_be_written_ends_the_thread(tmp_path: Path):
-    extent = Extent.whole(write(tmp_path / "m.h5", {"a": np.arange(20 * PIECE, dtype="int8")}))
+def test_what_refuses_to_be_written_ends_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    extent = Extent.whole(write(tmp_path / "m.h5", {f"w{n}": np.arange(PIECE, dtype="int8") for n in range(20)}))
+    write_at = NewFile._write_at
 
-    class Full(io.BytesIO):
-        def write(self, content: Any, /) -> int:
-            if self.tell() > 3 * PIECE:
-                raise OSError(28, "No space left on device")
-            return super().write(content)
+    def full(file: NewFile, place: int, content: memoryview) -> int:
+        if place > 3 * PIECE:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_at(file, place, content)
 
+    monkeypatch.setattr(NewFile, "_write_at", full)
     before = threads()
     with pytest.raises(OSError, match="No space"):
-        stream(extent, [region(sources(extent)["a"])], Full())
+        passed_through(extent, [region(source) for source in sources(extent).values()])
     assert threads() == before
 
 
@@ -287,7 +312,7 @@ def test_memory_stays_small_however_large_the_tensor(tmp_path: Path):
     extent = Extent.whole(write(tmp_path / "m.h5", {"a": np.ones(16 * PIECE, "float32")}))
     chosen = region(sources(extent)["a"], Elementwise(turned))
     passed_through(extent, [])  # what is done once
-    with (tmp_path / "out").open("wb") as file:
+    with NewFile(tmp_path / "out") as file:
         tracemalloc.start()
         try:
             stream(extent, [chosen], file)
@@ -321,6 +346,6 @@ def test_bytes_between_tensors_do_not_reach_those_that_wait_to_be_hashed(tmp_pat
 
     monkeypatch.setattr(passing, "hasher", Late)
     for base, original in ((old, None), (other, old)):
-        passed = stream(base, regions, io.BytesIO(), original=original)
+        _, passed = passed_through(base, regions, original)
         wanted = [digest_array(np.frombuffer(content[offset : offset + 20], np.uint8), "uint8") for offset in offsets]
         assert [item.after for item in passed] == wanted

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import shutil
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import open_hdf5
 from modelrecipe.formats.hdf5.tree import read_tree
 from modelrecipe.formats.rewriting import Rewriting
+from modelrecipe.new_file import NewFile
 from modelrecipe.weights import Elementwise, Tensor, digest_array
 from tests import zoo
 from tests.formats.edits import freeze, halve, rename
@@ -92,8 +92,8 @@ def turned(values: np.ndarray) -> np.ndarray:
 
 
 def write(rewriting: Rewriting, extent: Extent, target: Path) -> list[Passed]:
-    with rewriting.applied(extent, target.parent) as prepared, target.open("wb") as sink:
-        return prepared.write(sink)
+    with rewriting.applied(extent, target.parent) as prepared, NewFile(target) as sink:
+        return prepared.write(sink).passed
 
 
 def every(extent: Extent, edit: Callable[[np.ndarray], np.ndarray] = turned) -> dict[str, Tensor]:
@@ -202,10 +202,9 @@ def test_the_copy_for_changes_has_holes_where_tensors_lie(tmp_path: Path):
     with Rewriting(changes=(look,)).applied(extent, tmp_path) as prepared:
         assert prepared.original == extent
         assert prepared.base.file.stat().st_blocks * 512 < PIECE
-        sink = io.BytesIO()
-        prepared.write(sink)
+        with NewFile(tmp_path / "out.h5") as sink:
+            prepared.write(sink)
     assert seen == [0]
-    (tmp_path / "out.h5").write_bytes(sink.getvalue())
     assert content(tmp_path / "out.h5") == content(path)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["m.h5", "out.h5"]
 

@@ -22,7 +22,7 @@ from modelrecipe.formats.hdf5.reading import (
 from modelrecipe.formats.rewriting import Rewriting
 from modelrecipe.formats.same_layout import changed_tensors, has_other_flags, renamed_layers
 from modelrecipe.keras_config import write_model
-from modelrecipe.new_file import new_file
+from modelrecipe.new_file import NewFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,8 +78,8 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
             for old, new in moves.items()
         },
     )
-    with rewriting.applied(contents.extent, target.parent) as prepared, new_file(target) as file:
-        return prepared.write(file)
+    with rewriting.applied(contents.extent, target.parent) as prepared, NewFile(target) as file:
+        return prepared.write(file).passed
 
 
 def _set_training(handle: h5py.File, training: Mapping[str, Any] | None) -> None:

@@ -9,7 +9,7 @@ from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.keras_zip.reading import CONFIG, METADATA, WEIGHTS
 from modelrecipe.formats.keras_zip.zip_writing import StoredZip
 from modelrecipe.formats.rewriting import Rewriting
-from modelrecipe.new_file import new_file
+from modelrecipe.new_file import NewFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,14 +28,17 @@ def pack(folder: Path, target: Path) -> list[Passed]:
     first = [METADATA, CONFIG, WEIGHTS]
     with (
         Rewriting().applied(Extent.whole(folder / WEIGHTS), folder) as prepared,
-        new_file(target) as file,
+        NewFile(target) as file,
     ):
         archive = StoredZip(file)
         passed: list[Passed] = []
         for name in [*first, *(name for name in files if name not in first)]:
-            with archive.member(name, (folder / name).stat().st_size) as member:
+            like = prepared.start if name == WEIGHTS else None
+            with archive.member(name, (folder / name).stat().st_size, like=like) as member:
                 if name == WEIGHTS:
-                    passed = prepared.write(member)
+                    streamed = prepared.write(file)
+                    member.add(streamed.size, streamed.crc)
+                    passed = streamed.passed
                 else:
                     with (folder / name).open("rb") as content:
                         shutil.copyfileobj(content, member, 1 << 20)

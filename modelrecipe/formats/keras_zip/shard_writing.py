@@ -19,7 +19,7 @@ from modelrecipe.formats.gathering import gathered
 from modelrecipe.formats.keras_zip.places import group_places, in_order
 from modelrecipe.formats.keras_zip.shards import MAP
 from modelrecipe.graph import walk
-from modelrecipe.new_file import new_file
+from modelrecipe.new_file import NewFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -127,9 +127,9 @@ def index_text(listed: Mapping[str, Any], total: float) -> str:
 def _write_shard(shard: Path, groups: Sequence[Group], tree: Tree) -> list[Passed]:
     with (
         gathered(groups, tree.edited, tree.labels, shard.parent) as ready,
-        new_file(shard) as file,
+        NewFile(shard) as file,
     ):
-        passed = ready.write(file)
+        passed = ready.write(file).passed
         os.fsync(file.fileno())
     return passed
 

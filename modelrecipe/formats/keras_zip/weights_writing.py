@@ -27,7 +27,7 @@ from modelrecipe.formats.rewriting import Prepared, Rewriting
 from modelrecipe.formats.same_layout import changed_tensors
 from modelrecipe.graph import walk
 from modelrecipe.keras_config import write_model
-from modelrecipe.new_file import new_file
+from modelrecipe.new_file import NewFile
 from modelrecipe.weights import Weights
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ def rewrite_weights(checkpoint: Checkpoint, origin: Path, target: Path) -> list[
     Raises:
         FileError: `origin` changed since, is damaged, or has no room for a tensor.
     """
-    with _prepared(checkpoint, origin, target.parent) as prepared, new_file(target) as file:
-        return prepared.write(file)
+    with _prepared(checkpoint, origin, target.parent) as prepared, NewFile(target) as file:
+        return prepared.write(file).passed
 
 
 def rewrite_model(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
@@ -132,14 +132,16 @@ def rewrite_model(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Pa
     config = write_model(checkpoint.model)
     config.pop(COMPILED, None)
     members: dict[str, Any] = {reading.METADATA: {"keras_version": _installed()}, reading.CONFIG: config}
-    with _prepared(checkpoint, origin, target.parent) as prepared, new_file(target) as file:
+    with _prepared(checkpoint, origin, target.parent) as prepared, NewFile(target) as file:
         archive = StoredZip(file)
         for name, data in members.items():
             content = json.dumps(data).encode()
             with archive.member(name, len(content)) as member:
                 member.write(content)
-        with archive.member(reading.WEIGHTS, prepared.base.size) as member:
-            passed = prepared.write(member)
+        with archive.member(reading.WEIGHTS, prepared.base.size, like=prepared.start) as member:
+            streamed = prepared.write(file)
+            member.add(streamed.size, streamed.crc)
+            passed = streamed.passed
         archive.close()
     return passed
 

@@ -17,7 +17,7 @@ from modelrecipe.formats.keras_zip.zip_writing import StoredZip
 from modelrecipe.formats.rewriting import Rewriting
 from modelrecipe.formats.same_layout import changed_tensors, has_other_flags, renamed_layers
 from modelrecipe.keras_config import write_model
-from modelrecipe.new_file import new_file
+from modelrecipe.new_file import NewFile
 
 if TYPE_CHECKING:
     import zipfile
@@ -51,13 +51,15 @@ def rewrite(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
     with (
         rewriting.applied(source.extent, target.parent) as prepared,
         open_zip(origin) as old,
-        new_file(target) as file,
+        NewFile(target) as file,
     ):
         new = StoredZip(file)
         for name in dict.fromkeys(old.namelist()):
             if name == WEIGHTS:
-                with new.member(name, prepared.base.size) as member:
-                    passed = prepared.write(member)
+                with new.member(name, prepared.base.size, like=prepared.start) as member:
+                    streamed = prepared.write(file)
+                    member.add(streamed.size, streamed.crc)
+                    passed = streamed.passed
             elif name == CONFIG and config is not None:
                 with new.member(name, len(config)) as member:
                     member.write(config)
@@ -75,8 +77,8 @@ def rewrite_weights(checkpoint: Checkpoint, origin: Path, target: Path) -> list[
     """
     source = open_model(origin)
     rewriting = _rewriting(checkpoint, source, drops_optimizer=True)
-    with rewriting.applied(source.extent, target.parent) as prepared, new_file(target) as file:
-        return prepared.write(file)
+    with rewriting.applied(source.extent, target.parent) as prepared, NewFile(target) as file:
+        return prepared.write(file).passed
 
 
 def edits_of(checkpoint: Checkpoint, source: KerasZip) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from isal import isal_zlib
 
+from modelrecipe.new_file import PAGE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from typing_extensions import Buffer
 
-    from modelrecipe.new_file import NewFile, Part
+    from modelrecipe.new_file import NewFile
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s4B4HL2L5H2L")
@@ -27,6 +28,9 @@ _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = struct.Struct("<4sLQL")
 _SIZES_64 = 1
+_ALIGNED = struct.Struct("<3H")
+_ALIGNMENT = 0xD935
+"""An extra field that is there to fill room; Android's `zipalign` names it so."""
 _LIMIT = 0xFFFFFFFF
 _MOST_MEMBERS = 0xFFFF
 _PLAIN, _LARGE = 20, 45
@@ -43,7 +47,8 @@ class Member:
         file: the zip.
         name: the member's name, encoded.
         offset: where its local header stands.
-        begin: where its first byte does.
+        is_beyond: whether its header has room for sizes that do not fit 32 bits.
+        padding: what its header has at the end, so that its bytes begin further back.
         size: how many bytes it has so far.
         crc: CRC-32 of them.
     """
@@ -51,7 +56,8 @@ class Member:
     file: NewFile
     name: bytes
     offset: int
-    begin: int = 0
+    is_beyond: bool = False
+    padding: bytes = b""
     size: int = 0
     crc: int = 0
 
@@ -62,19 +68,19 @@ class Member:
         self.size += len(view)
         return self.file.write(view)
 
-    def part(self, start: int) -> AbstractContextManager[Part]:
-        """A part of its bytes that begins at `start`, counted from what was written in order."""
-        return self.file.part(self.begin + self.size + start)
-
-    def reserve(self, start: int, size: int) -> None:
-        """Let the file system set room aside."""
-        self.file.reserve(self.begin + self.size + start, size)
-
-    def joined(self, size: int, crc: int, /) -> None:
-        """When all parts are written."""
+    def add(self, size: int, crc: int) -> None:
+        """Count bytes that were written behind the last ones by others, who have their checksum."""
         self.crc = isal_zlib.crc32_combine(self.crc, crc, size)
         self.size += size
-        self.file.joined(self.begin + self.size)
+
+    def local(self) -> bytes:
+        """The header in front of its bytes."""
+        extra = struct.pack("<2H2Q", _SIZES_64, 16, self.size, self.size) if self.is_beyond else b""
+        size = _LIMIT if self.is_beyond else self.size
+        version = _LARGE if self.is_beyond else _PLAIN
+        lengths = len(self.name), len(extra) + len(self.padding)
+        head = (b"PK\x03\x04", version, _flags(self), 0, 0, _DATE, self.crc, size, size, *lengths)
+        return _LOCAL.pack(*head) + self.name + extra + self.padding
 
     @property
     def is_large(self) -> bool:
@@ -94,42 +100,25 @@ class StoredZip:
     members: list[Member] = field(default_factory=list)
 
     @contextmanager
-    def member(self, name: str, size: int) -> Iterator[Member]:
+    def member(self, name: str, size: int, *, like: int | None = None) -> Iterator[Member]:
         """A new member to write into.
 
         Args:
             name: its name.
             size: how many bytes will be written, at most; whether the header has room for large numbers hangs on it.
+            like: where its bytes begin in another file with which they may share pages; here they begin at the same
+                place within a page.
         """
-        is_large = _is_beyond(size)
-        made = Member(self.file, name.encode(), self.file.tell())
-        self.file.write(self._local(made, is_large=is_large))
-        made.begin = self.file.tell()
+        made = Member(self.file, name.encode(), self.file.tell(), is_beyond=_is_beyond(size))
+        if like is not None:
+            made.padding = _padding((like - made.offset - len(made.local())) % PAGE)
+        self.file.write(made.local())
         yield made
         end = self.file.tell()
         self.file.seek(made.offset)
-        self.file.write(self._local(made, is_large=is_large))
+        self.file.write(made.local())
         self.file.seek(end)
         self.members.append(made)
-
-    def _local(self, member: Member, *, is_large: bool) -> bytes:
-        extra = struct.pack("<2H2Q", _SIZES_64, 16, member.size, member.size) if is_large else b""
-        size = _LIMIT if is_large else member.size
-        version = _LARGE if is_large else _PLAIN
-        head = (
-            b"PK\x03\x04",
-            version,
-            _flags(member),
-            0,
-            0,
-            _DATE,
-            member.crc,
-            size,
-            size,
-            len(member.name),
-            len(extra),
-        )
-        return _LOCAL.pack(*head) + member.name + extra
 
     def close(self) -> None:
         """Write the directory of all members behind the last one; the file itself stays open."""
@@ -137,6 +126,14 @@ class StoredZip:
         for member in self.members:
             self.file.write(_central(member))
         self.file.write(_end(len(self.members), start, self.file.tell() - start))
+
+
+def _padding(count: int) -> bytes:
+    """An extra field of so many bytes, or of a page more where they are too few for one."""
+    if not count:
+        return b""
+    count += PAGE if count < _ALIGNED.size else 0
+    return _ALIGNED.pack(_ALIGNMENT, count - 4, PAGE).ljust(count, b"\0")
 
 
 def _is_beyond(number: int) -> bool:
