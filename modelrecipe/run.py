@@ -34,13 +34,14 @@ def run_recipe(
     memory: int | None = None,
     progress: Callable[[str], None] | None = None,
     passing: Callable[[str], None] | None = None,
+    read_back: bool = False,
     resume: bool = False,
     events: Callable[[str, Mapping[str, Any]], None] | None = None,
 ) -> Outcome:
     """Carry out a recipe.
 
     The whole recipe is tried on documents first, so that what can be known early fails early. Every written file is
-    read back and compared with the source before it takes its name.
+    opened again and compared with the source before it takes its name.
 
     Args:
         recipe: a recipe.
@@ -51,6 +52,8 @@ def run_recipe(
         memory: bytes that the run may use at its peak, as a plan estimates it; None for no limit.
         progress: told in words what takes time.
         passing: told again and again how far a long write is; for a display that replaces what it showed.
+        read_back: read all numbers of an output from the disk again for the proof, instead of hashing them on their way
+            there.
         resume: let trainings go on from the states that an earlier run kept.
         events: told of what happens in trainings, as a name and facts.
 
@@ -72,6 +75,7 @@ def run_recipe(
         executes_graphs=allow_code,
         imports=recipe.imports,
         name=recipe.path.stem,
+        reads_back=read_back,
         resumes=resume,
         events=_unheard if devices.is_follower or events is None else events,
         devices=devices,

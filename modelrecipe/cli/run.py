@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.argument("recipe", type=FILE)
 @recipe_options
 @click.option("--locked", is_flag=True, help="Refuse to run when anything differs from the lock beside the output.")
+@click.option("--read-back", is_flag=True, help="Read each output from the disk again before it takes its name.")
 @click.option("--resume", is_flag=True, help="Continue a training from the state that an earlier run saved.")
 @click.option(
     "--events",
@@ -39,6 +40,7 @@ def run(
     screen: Screen,
     verbose: bool,
     locked: bool,
+    read_back: bool,
     resume: bool,
     events_file: Path | None,
     **options: Any,
@@ -66,6 +68,7 @@ def run(
             locked=locked,
             progress=progress.say,
             passing=progress.replace,
+            read_back=read_back,
             resume=resume,
             events=events,
             **common,

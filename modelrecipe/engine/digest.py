@@ -51,12 +51,13 @@ class TensorDigests:
             self._known[key] = (tensor, tensor.digest())
         return self._known[key][1]
 
-    def learn(self, passed: Iterable[Passed], written: Checkpoint) -> None:
+    def learn(self, passed: Iterable[Passed], written: Checkpoint | None) -> None:
         """Take over the digests of what was written.
 
         Args:
             passed: what was written.
             written: the new file, as its own headers describe it: what stands elsewhere than was said is not known.
+                None where the file is to be asked for its digests itself.
         """
         places: dict[tuple[int, str, tuple[int, ...]], str] = {}
         for item in passed:
@@ -68,7 +69,7 @@ class TensorDigests:
             if tensor is not None and item.after is not None:
                 key = (id(tensor.source), tuple(id(edit) for edit in tensor.edits))
                 self._known[key] = (tensor, item.after)
-        for tensors in written.weights.values():
+        for tensors in written.weights.values() if written is not None else ():
             for tensor in tensors:
                 if isinstance(tensor.source, ContiguousSource):
                     place = (tensor.source.offset, tensor.source.dtype, tensor.source.shape)

@@ -42,6 +42,7 @@ class Options:
         expected: digests that outputs must have, from their locks, by the outputs' names.
         nesting: recipes whose architecture this bench is for.
         name: of the recipe; folders that it fills for itself are called after it.
+        reads_back: whether the proof reads what was written from the disk again.
         resumes: whether trainings go on from the states that an earlier run kept.
         events: told of what happens in a training, as name and facts.
         described: what was found out of data already; a run takes it over from its trial.
@@ -66,6 +67,7 @@ class Options:
     expected: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     nesting: tuple[Path, ...] = ()
     name: str = "recipe"
+    reads_back: bool = False
     resumes: bool = False
     events: Callable[[str, Mapping[str, Any]], None] = lambda event, facts: None
     described: dict[tuple[Path, str], DataSummary] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """After a run: what no step named is bit-identical, and what was named became what it should.
 
-The written file is read back and compared with the source, tensor by tensor. The record of the steps says what may
+The written file is opened again and compared with the source, tensor by tensor. The record of the steps says what may
 differ; the graph that was written says which layer became which.
 """
 

@@ -58,7 +58,11 @@ def write_out(
         return measured
     bench.progress(f"writing {path}")
     demands = Demands(
-        source=bench.source, changes=bench.all_changes, locked=bench.expected.get(name), digests=bench.digests
+        source=bench.source,
+        changes=bench.all_changes,
+        locked=bench.expected.get(name),
+        digests=bench.digests,
+        reads_back=bench.reads_back,
     )
     write = partial(_put, bench, measured, output, limit)
     proof, content = write_proved(measured, target, output, write, demands, may_replace=force or bench.force)

@@ -1,4 +1,4 @@
-"""Lets an output appear: it is written aside, read back and proved, and only then takes its name."""
+"""Lets an output appear: it is written aside, opened again and proved, and only then takes its name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from modelrecipe import formats
 from modelrecipe.engine.digest import ContentDigest, TensorDigests, content_digest
 from modelrecipe.engine.proof import prove
-from modelrecipe.errors import LockError
+from modelrecipe.errors import FileError, LockError, ProofError
 from modelrecipe.files import atomic_output
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
 from modelrecipe.formats.keras_zip.shard_set import shard_set
+from modelrecipe.formats.passing import verify
 from modelrecipe.weights import Weights
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ class Demands:
         changes: everything that the steps recorded since then.
         locked: digests of the output's parts, from its lock; None where no lock is asked.
         digests: knows the digests that were computed before.
+        reads_back: whether the file itself is asked for those of its tensors, not who wrote them.
     """
 
     source: Checkpoint | None
     changes: Sequence[Change]
     locked: Mapping[str, str] | None
     digests: TensorDigests
+    reads_back: bool = False
 
 
 def write_proved(
@@ -51,7 +54,7 @@ def write_proved(
     *,
     may_replace: bool,
 ) -> tuple[Proof | None, ContentDigest]:
-    """Write a file, read it back, and compare it with what it must hold.
+    """Write a file, open it again, and compare it with what it must hold.
 
     Args:
         checkpoint: what is written.
@@ -77,7 +80,10 @@ def write_proved(
         else:
             read_back = formats.read_checkpoint(temporary, output.format)
         for file, pieces in passed.items():
-            demands.digests.learn(pieces, _within(file, read_back) if is_spread else read_back)
+            known = _within(file, read_back) if is_spread else read_back
+            demands.digests.learn(pieces, None if demands.reads_back else known)
+        if demands.reads_back:
+            _verify_checksums(read_back)
         proof = None
         if demands.source is not None:
             proof = prove(demands.source, checkpoint, read_back, demands.changes, demands.digests)
@@ -96,6 +102,23 @@ def _within(file: Path, whole: Checkpoint) -> Checkpoint:
         for key, own in whole.weights.items()
     }
     return replace(whole, weights=Weights(tensors))
+
+
+def _verify_checksums(written: Checkpoint) -> None:
+    """Compare the bytes of the new file with the checksum that its zip has for them.
+
+    Raises:
+        ProofError: they have another one.
+    """
+    sources = [tensor.source for tensors in written.weights.values() for tensor in tensors]
+    for extent in {source.extent for source in sources if isinstance(source, ContiguousSource)}:
+        try:
+            verify(extent)
+        except FileError as error:
+            raise ProofError(
+                f"'{extent.file.name}' does not hold what was written to it",
+                hint="its disk or the memory is faulty: write elsewhere",
+            ) from error
 
 
 def _refuse_other_content(shown: str, found: ContentDigest, locked: Mapping[str, str]) -> None:

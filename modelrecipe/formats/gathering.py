@@ -67,6 +67,8 @@ class Gathered:
 
     base: Extent
     parts: Sequence[Part]
+    start: None = None
+    """No bytes stay where they were in a file."""
 
     def write(self, file: NewFile) -> Streamed:
         """Write it behind what `file` holds.
