@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import sys
@@ -88,6 +89,8 @@ def measure(options: argparse.Namespace, folder: Path, tell: Callable[[str], Non
     files = models.short_models(folder) if options.short else models.full_models(folder, options.megabytes)
     outputs = folder / "outputs"
     outputs.mkdir(exist_ok=True)
+    # As pip does for what it installs; a checkout would be compiled by the first run, or by none that may write.
+    compileall.compile_dir(ROOT / "modelrecipe", quiet=1)
     held = [contest for contest in contests(files, outputs) if contest.key in options.rows]
     series = _series(options, folder) if GROWTH in options.rows else []
     tell("making models")
