@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import keras
 import numpy as np
 import pytest
 
+from modelrecipe import RecipeError
 from modelrecipe.claimed_folder import claimed_folder
 from modelrecipe.files import atomic_output
+from tests.disks import mounted
 from tests.killing import killed_writes, leftovers, run_on_full_disk, start, wait_for
 from tests.running import contents, load, refuse, run, same_bits, told, write_recipe
 
@@ -128,6 +131,35 @@ def test_a_full_disk_leaves_what_stood_there(folder: Path, step: str, megabytes:
     assert done.returncode == 1
     assert sorted(contents(folder)) == ["m.keras", "out.keras", "recipe.yaml"]
     assert (folder / HALF).read_text() == "old"
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
+def test_a_disk_that_is_really_full_leaves_what_stood_there(kind: str, folder: Path):
+    """The source lies elsewhere; on the disk there is room for a part of the file, and in the end as much as before."""
+    recipe = write_recipe(folder, *STEPS)
+    with mounted(kind, {"ext4": 20, "xfs": 320, "btrfs": 128}[kind], folder) as disk:
+        (disk / HALF).write_text("old")
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        (disk / "other").write_bytes(bytes(max(0, free - (24 << 20))))
+        with pytest.raises(RecipeError, match="cannot be written: no space is left"):
+            recipe.run(out=disk, force=True)
+        assert sorted(path.name for path in disk.iterdir() if path.name != "lost+found") == ["other", HALF]
+        assert (disk / HALF).read_text() == "old"
+
+
+@pytest.mark.parametrize("kind", ["xfs", "btrfs"])
+def test_a_model_on_a_disk_that_shares_pages_comes_out_as_on_any_other(kind: str, folder: Path):
+    step = "rescale: {layers: dense_1, weights: kernel, factor: 0.5}"
+    run(folder, STEPS[0], step, STEPS[2])
+    with mounted(kind, 512, folder) as disk:
+        shutil.copyfile(folder / "m.keras", disk / "m.keras")
+        os.sync()
+        free = os.statvfs(disk).f_bavail
+        run(disk, STEPS[0], step, STEPS[2], read_back=True)
+        assert (disk / HALF).read_bytes() == (folder / HALF).read_bytes()
+        os.sync()
+        taken = (free - os.statvfs(disk).f_bavail) * os.statvfs(disk).f_frsize
+        assert taken < 15 << 20, "one kernel of three is new"
 
 
 READ_ONLY = """
