@@ -143,7 +143,11 @@ class Weights(Mapping[str, tuple[Tensor, ...]]):
 
     def having(self, key: str, tensors: Iterable[Tensor]) -> Weights:
         """The same weights with those of one layer replaced."""
-        return Weights({**self.tensors, key: tuple(tensors)})
+        return self.having_all({key: tensors})
+
+    def having_all(self, changed: Mapping[str, Iterable[Tensor]]) -> Weights:
+        """The same weights with those of several layers replaced."""
+        return Weights({**self.tensors, **{key: tuple(tensors) for key, tensors in changed.items()}})
 
     def without(self, keys: Iterable[str]) -> Weights:
         """The same weights without the named layers."""

@@ -153,12 +153,13 @@ def _nothing_named(weights: WeightSelector, checkpoint: Checkpoint, chosen: Sequ
 
 def with_edits(checkpoint: Checkpoint, places: Sequence[Place], edit: Callable[[Place, Tensor], Tensor]) -> Checkpoint:
     """The checkpoint with the tensors of `places` put through `edit`, and no other."""
-    weights = checkpoint.weights
-    for place in places:
-        tensors = checkpoint.weights.of(place.key)
-        edited = [edit(place, tensor) if tensor.name in place.names else tensor for tensor in tensors]
-        weights = weights.having(place.key, edited)
-    return replace(checkpoint, weights=weights)
+    edited = {
+        place.key: [
+            edit(place, tensor) if tensor.name in place.names else tensor for tensor in checkpoint.weights.of(place.key)
+        ]
+        for place in places
+    }
+    return replace(checkpoint, weights=checkpoint.weights.having_all(edited))
 
 
 def with_numbers(checkpoint: Checkpoint, bench: Bench) -> Checkpoint:

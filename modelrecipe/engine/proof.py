@@ -124,7 +124,8 @@ def _lost_layers(source: Checkpoint, kept: set[str], replaced: set[str]) -> list
     if source.is_opaque:
         return []
     inside = {inner for item in walk(source.model) if item.layer.key in replaced for inner in keys_inside(item.layer)}
-    return [f"'{key}' is gone" for key in source.weights if key not in kept | replaced | inside]
+    known = kept | replaced | inside
+    return [f"'{key}' is gone" for key in source.weights if key not in known]
 
 
 def _changed_flags(source: Checkpoint, edited: Checkpoint, written: Checkpoint, changes: Sequence[Change]) -> list[str]:

@@ -41,14 +41,14 @@ def reestimate(bench: WorkBench, checkpoint: Checkpoint, step: BnReestimate, pat
     bench.progress(f"estimating the statistics of {measures.counted(len(paths), 'layer')}")
     found = reestimated(workshop, measured, paths, feed, step.batches)
     bench.note(_told(step, feed.examples))
-    weights = measured.weights
-    for key, values in found.items():
-        new = [
+    new = {
+        key: [
             replace(tensor, source=Held(values[tensor.name]), edits=()) if tensor.name in values else tensor
-            for tensor in weights.of(key)
+            for tensor in measured.weights.of(key)
         ]
-        weights = weights.having(key, new)
-    return replace(measured, weights=weights)
+        for key, values in found.items()
+    }
+    return replace(measured, weights=measured.weights.having_all(new))
 
 
 def _refuse_too_many(step: BnReestimate, examples: int) -> None:
