@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import LanguageError, UnknownKeyError, did_you_mean, nearest_names
+from modelrecipe.schema.judge import is_integer, surely_fits
 from modelrecipe.source.scalar import quoted, resolve
 
 if TYPE_CHECKING:
@@ -29,17 +30,15 @@ _APART = "stand together; write each in an item of its own"
 _YAML_1_1 = {"yes": "true", "y": "true", "on": "true", "no": "false", "n": "false", "off": "false"}
 
 
-def _is_whole(_: object, value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 @lru_cache(maxsize=1)
 def _validator() -> Any:
-    """Draft 7, which takes 2.0 for an integer; steps take it for a mistake."""
-    from jsonschema import Draft7Validator  # takes longer to import than a list of steps to make
+    """Draft 7, with integers as steps want them."""
+    from jsonschema import Draft7Validator  # takes longer to import than a recipe to read
     from jsonschema.validators import extend
 
-    return extend(Draft7Validator, type_checker=Draft7Validator.TYPE_CHECKER.redefine("integer", _is_whole))
+    return extend(
+        Draft7Validator, type_checker=Draft7Validator.TYPE_CHECKER.redefine("integer", lambda _, data: is_integer(data))
+    )
 
 
 def problems(data: Any, schema: Schema) -> Iterator[LanguageError]:
@@ -48,6 +47,8 @@ def problems(data: Any, schema: Schema) -> Iterator[LanguageError]:
     An unknown key is an `UnknownKeyError` and stands at the key itself, everything else at a value. A schema may say
     of keys that do not belong there why, in `refused`, and which other key is meant, in `instead`.
     """
+    if surely_fits(data, schema):
+        return
     found = [problem for error in _validator()(schema).iter_errors(data) for problem in _explain(error, schema)]
     yield from _without_echo(found)
 
