@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -53,7 +52,7 @@ def is_claimed(path: Path, parent: Path) -> bool:
 def _made(parent: Path, name: str) -> tuple[Path, int | None]:
     """A new folder, and what holds its lock; where another process took it for a dead one's meanwhile, yet another."""
     while True:
-        own = parent / f"{_PREFIX}{secrets.token_hex(4)}-{name[-_LONGEST_END:]}"
+        own = parent / f"{_PREFIX}{os.urandom(4).hex()}-{name[-_LONGEST_END:]}"
         own.mkdir()
         if fcntl is None:
             return own, None

@@ -6,7 +6,6 @@ room knows neither YAML nor Keras, and prints nothing.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -233,6 +232,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 
 def nearest_names(word: str, known: Iterable[str], most: int = 3) -> list[str]:
     """Up to `most` names of `known` that resemble `word`, the best first; letter case is forgiven."""
+    import difflib  # only mistakes need it
+
     by_lower = {name.lower(): name for name in reversed(list(known))}
     found = difflib.get_close_matches(word.lower(), by_lower, n=most, cutoff=0.6)
     return [by_lower[name] for name in found]

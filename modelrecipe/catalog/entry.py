@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def keras_version() -> str:
 
 @functools.cache
 def _data() -> dict[str, Any]:
-    return json.loads(resources.files("modelrecipe.catalog").joinpath("data.json").read_text(encoding="utf-8"))
+    return json.loads(Path(__file__).with_name("data.json").read_text(encoding="utf-8"))
 
 
 def _argument(facts: Mapping[str, Any] | str) -> Argument:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelrecipe.catalog.config import ConfigProblem, check_arguments
@@ -80,4 +80,4 @@ def _facts(kind: Kind) -> Mapping[str, Any]:
 
 @functools.cache
 def _data() -> dict[str, Any]:
-    return json.loads(resources.files("modelrecipe.catalog").joinpath("training.json").read_text(encoding="utf-8"))
+    return json.loads(Path(__file__).with_name("training.json").read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelrecipe.cli.screen import Screen
+    from modelrecipe.selector import Selector
 
 
 @click.command(cls=Verb)
@@ -25,12 +26,19 @@ def inspect(model: Path, *, screen: Screen, layers: str | None) -> None:
 
     Only headers are read, so that large models are quick too.
     """
-    from modelrecipe.cli.selector_option import read_selector
     from modelrecipe.inspection import inspect_file
     from modelrecipe.report.inspection import render_inspection
 
-    inspection = inspect_file(model, None if layers is None else read_selector(layers))
+    inspection = inspect_file(model, None if layers is None else _selector(layers))
     if screen.is_json:
         screen.json(asdict(inspection))
     else:
         screen.render(render_inspection, inspection)
+
+
+def _selector(layers: str) -> Selector:
+    from modelrecipe.cli.selector_option import (
+        read_selector,  # knows the language of recipes, which takes time to import
+    )
+
+    return read_selector(layers)

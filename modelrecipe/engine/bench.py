@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -278,6 +277,8 @@ class WorkBench(Options):
     def workshop(self) -> Workshop:
         """The live floor, which imports Keras when it is first asked for."""
         if self._workshop is None:
+            import tempfile
+
             from modelrecipe.live.session import import_keras
             from modelrecipe.live.workshop import Workshop
 

@@ -6,21 +6,17 @@ is written by Keras, elsewhere.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError, did_you_mean
 from modelrecipe.files import beginning
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5 import reading as hdf5
-from modelrecipe.formats.hdf5 import writing as hdf5_writing
 from modelrecipe.formats.hdf5.opening import open_hdf5
 from modelrecipe.formats.hdf5.tree import read_tree
 from modelrecipe.formats.keras_zip import reading as keras_zip
-from modelrecipe.formats.keras_zip import shards, weights_writing
-from modelrecipe.formats.keras_zip import writing as keras_zip_writing
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER, bind
-from modelrecipe.formats.keras_zip.shard_writing import ENDING, write_shards
 from modelrecipe.formats.tensorflow import MODEL_FILE, SAVED_MODEL, TFSM, is_saved_model
 from modelrecipe.formats.tensorflow.prefix import is_bundle, is_bundle_part
 
@@ -33,6 +29,8 @@ if TYPE_CHECKING:
     from modelrecipe.graph import Layer
     from modelrecipe.weights import Weights
 
+    Rewriter = Callable[[Checkpoint, Path, Path], list[Passed]]
+
 _ZIP = b"PK"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _RECIPE = re.compile(rb"^(version|steps)[ \t]*:", re.MULTILINE)
@@ -40,14 +38,6 @@ _BEGINNING = 2**16
 _NAMES = {"keras": "a Keras zip", "h5": "HDF5", SAVED_MODEL: "a SavedModel directory"}
 _CONTAINERS = {TFSM: SAVED_MODEL}
 _READERS = ("keras", "h5", SAVED_MODEL, TFSM)
-_BESIDE = (weights_writing.ALONE, weights_writing.IN_SHARDS)
-_REWRITERS: Mapping[tuple[str, str], Callable[[Checkpoint, Path, Path], list[Passed]]] = {
-    ("keras_zip", "keras"): keras_zip_writing.rewrite,
-    ("keras_zip", "weights_h5"): keras_zip_writing.rewrite_weights,
-    ("hdf5", "h5"): hdf5_writing.rewrite,
-    **{(origin, "keras"): weights_writing.rewrite_model for origin in _BESIDE},
-    **{(origin, "weights_h5"): weights_writing.rewrite_weights for origin in _BESIDE},
-}
 _SPREAD = "weights_json"
 
 FORMATS = ("keras", "h5", "weights_h5", "weights_json")
@@ -83,7 +73,27 @@ def _reader(format: str) -> Callable[..., Checkpoint]:
         from modelrecipe.formats.tensorflow import saved_model, tfsm
 
         return saved_model.read if format == SAVED_MODEL else tfsm.read
-    return keras_zip.read if format == "keras" else hdf5.read
+    if format == "h5":
+        from modelrecipe.formats.hdf5 import reading
+
+        return reading.read
+    return keras_zip.read
+
+
+@functools.cache
+def _rewriters() -> Mapping[tuple[str, str], Rewriter]:
+    """What writes a document that came from one format in another; what only reads does without its many modules."""
+    from modelrecipe.formats.hdf5 import writing as hdf5
+    from modelrecipe.formats.keras_zip import weights_writing as beside
+    from modelrecipe.formats.keras_zip import writing as keras_zip
+
+    return {
+        ("keras_zip", "keras"): keras_zip.rewrite,
+        ("keras_zip", "weights_h5"): keras_zip.rewrite_weights,
+        ("hdf5", "h5"): hdf5.rewrite,
+        **{(origin, "keras"): beside.rewrite_model for origin in (beside.ALONE, beside.IN_SHARDS)},
+        **{(origin, "weights_h5"): beside.rewrite_weights for origin in (beside.ALONE, beside.IN_SHARDS)},
+    }
 
 
 def read_weights(path: Path, model: Layer) -> Weights:
@@ -92,7 +102,11 @@ def read_weights(path: Path, model: Layer) -> Weights:
     Raises:
         FileError: the file is damaged, or its groups do not fit the model.
     """
+    from modelrecipe.formats.keras_zip.shard_writing import ENDING
+
     if path.name.endswith(ENDING):
+        from modelrecipe.formats.keras_zip import shards
+
         return bind(model, shards.read(path)[0]).weights
     extent = Extent.whole(path)
     with open_hdf5(extent) as handle:
@@ -143,11 +157,14 @@ def can_rewrite(checkpoint: Checkpoint, format: str) -> bool:
     origin = checkpoint.origin
     if origin is None or origin.repairs or checkpoint.is_restructured:
         return False
+    from modelrecipe.formats.keras_zip import weights_writing as beside
+
+    is_beside = origin.format in (beside.ALONE, beside.IN_SHARDS)
     if format == _SPREAD:
-        return origin.format in ("keras_zip", *_BESIDE)
-    if format == "keras" and origin.format in _BESIDE and not weights_writing.is_whole(checkpoint.model):
+        return is_beside or origin.format == "keras_zip"
+    if format == "keras" and is_beside and not beside.is_whole(checkpoint.model):
         return False
-    return (origin.format, format) in _REWRITERS
+    return (origin.format, format) in _rewriters()
 
 
 def rewrite(checkpoint: Checkpoint, target: Path, format: str) -> list[Passed]:
@@ -162,7 +179,7 @@ def rewrite(checkpoint: Checkpoint, target: Path, format: str) -> list[Passed]:
     origin = checkpoint.origin
     if origin is None or not can_rewrite(checkpoint, format):
         raise FileError(f"the model cannot be written as '{format}' without building it first")
-    return _REWRITERS[origin.format, format](checkpoint, origin.path, target)
+    return _rewriters()[origin.format, format](checkpoint, origin.path, target)
 
 
 def rewrite_in_shards(checkpoint: Checkpoint, target: Path, limit: int) -> dict[Path, list[Passed]]:
@@ -180,9 +197,15 @@ def rewrite_in_shards(checkpoint: Checkpoint, target: Path, limit: int) -> dict[
     origin = checkpoint.origin
     if origin is None or not can_rewrite(checkpoint, _SPREAD):
         raise FileError(f"the model cannot be written as '{_SPREAD}' without building it first")
-    return write_shards(weights_writing.tree_of_weights(checkpoint, origin.path), target, limit)
+    from modelrecipe.formats.keras_zip.shard_writing import write_shards
+    from modelrecipe.formats.keras_zip.weights_writing import tree_of_weights
+
+    return write_shards(tree_of_weights(checkpoint, origin.path), target, limit)
 
 
 def split(weights: Path, model: Layer, target: Path, limit: int) -> dict[Path, list[Passed]]:
     """Spread a `.weights.h5` file that Keras wrote of a model over shards; see `rewrite_in_shards`."""
-    return write_shards(weights_writing.whole_file(model, weights), target, limit)
+    from modelrecipe.formats.keras_zip.shard_writing import write_shards
+    from modelrecipe.formats.keras_zip.weights_writing import whole_file
+
+    return write_shards(whole_file(model, weights), target, limit)

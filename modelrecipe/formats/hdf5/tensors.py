@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
 import numpy as np
 
 from modelrecipe.errors import FileError
@@ -143,5 +142,7 @@ def to_stored(values: NDArray[np.generic], stored: np.dtype[Any]) -> NDArray[np.
 def as_keras(values: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
     """Numbers of a file in the type that Keras names, in the byte order of this machine."""
     if values.dtype.kind == "V":
+        import ml_dtypes  # few files hold numbers of these types
+
         return values.view(getattr(ml_dtypes, dtype))
     return values.astype(values.dtype.newbyteorder("="), copy=False)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import h5py.h5l
 import h5py.h5o
-import ml_dtypes
 import numpy as np
 
 from modelrecipe.errors import FileError
@@ -122,6 +121,8 @@ class _Walk:
         """The type's name; types that HDF5 lacks are stored as bare bytes, with their name as an attribute."""
         if stored.kind != "V":
             return stored.name
+        import ml_dtypes  # few files hold numbers of these types
+
         name = _text_attribute(found, "dtype") or ""
         known = getattr(ml_dtypes, name, None) if name.isidentifier() else None
         if not isinstance(known, type) or np.dtype(known).itemsize != stored.itemsize:

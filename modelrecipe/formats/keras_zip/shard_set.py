@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -76,7 +75,7 @@ class ShardSet:
         first = folder / shard_name(self.target.name, 0)
         self._old = [*dict.fromkeys([*_standing(self.target), first.name])]
         _clear(self.target)
-        token = secrets.token_hex(4)
+        token = os.urandom(4).hex()
         for name in names:
             self._hidden[name] = folder / f"{_HIDDEN}{token}-{name}"
             (index.parent / name).replace(self._hidden[name])
@@ -102,7 +101,7 @@ class ShardSet:
             for name in self._old:
                 if name not in self._hidden:
                     (folder / name).unlink(missing_ok=True)
-            final = folder / f"{_HIDDEN}{secrets.token_hex(4)}-{self.target.name}"
+            final = folder / f"{_HIDDEN}{os.urandom(4).hex()}-{self.target.name}"
             final.write_text(_text(self._data, {}, []), encoding="utf-8")
             shutil.copymode(self.target, final)
             _sync(final)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import struct
-import tempfile
 import weakref
 import zipfile
 import zlib
@@ -103,6 +102,8 @@ class _Unpacked:
     """A temporary file with the content of a member; it goes when the last tensor that needs it does."""
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        import tempfile  # few files hold packed members
+
         with tempfile.NamedTemporaryFile(prefix="modelrecipe-", delete=False) as file:
             self.path = Path(file.name)
             weakref.finalize(self, self.path.unlink, missing_ok=True)
