@@ -59,28 +59,34 @@ def read_tree(handle: h5py.File, extent: Extent, skip: Collection[str] = ()) -> 
 
 @dataclass(kw_only=True)
 class _Walk:
-    """The pass over all headers, through h5py's low level: objects of the high one cost twice the time."""
+    """The pass over all headers, through h5py's low level, with as few calls of it as tell all: there are thousands.
+
+    Args:
+        extent: the HDF5 file.
+        met: where the objects lie that were met.
+        plain: the types of numbers that were met and that numpy has too, in both forms.
+    """
 
     extent: Extent
     met: set[int] = field(default_factory=set)
+    plain: list[tuple[Any, np.dtype[Any]]] = field(default_factory=list)
 
     def group(self, handle: Any, path: str, skip: Collection[str] = ()) -> Group:
         if path.count("/") > _DEEPEST:
             raise self.refusal(path, f"is nested deeper than {_DEEPEST} groups")
         groups: dict[str, Group] = {}
         tensors: dict[str, StoredTensor] = {}
-        for raw in handle:
+        for raw, link, address in _links(handle):
             name = as_text(raw)
             if name in skip:
                 continue
             inner = f"{path}/{name}" if path else name
             if name.encode() != raw or not name.isprintable():
                 raise self.refusal(inner, "has a name that is no printable text")
-            link = handle.links.get_info(raw).type
             if link != h5py.h5l.TYPE_HARD:
                 raise self.refusal(inner, f"is {_LINKS.get(link, 'a link of an unknown kind')}")
             found = h5py.h5o.open(handle, raw)
-            self.once(found, inner)
+            self.once(address, inner)
             if isinstance(found, h5py.h5d.DatasetID):
                 tensors[name] = self.tensor(found, inner)
             elif isinstance(found, h5py.h5g.GroupID):
@@ -90,9 +96,8 @@ class _Walk:
         label = _text_attribute(handle, "name") if path.endswith("vars") else None
         return Group(path=path, label=label, groups=groups, tensors=tensors)
 
-    def once(self, found: Any, path: str) -> None:
+    def once(self, address: int, path: str) -> None:
         """Refuse a second way to one object: nobody writes it, and a cycle would never end."""
-        address = hash(found)  # h5py makes it of the place in the file
         if address in self.met:
             raise self.refusal(path, "is linked from two places")
         self.met.add(address)
@@ -101,21 +106,39 @@ class _Walk:
         return FileError(f"'{self.extent.file}' is refused: '{shown(path)}' in it {what}")
 
     def tensor(self, found: Any, path: str) -> StoredTensor:
-        plist = found.get_create_plist()
-        layout = plist.get_layout()
-        if layout == h5py.h5d.VIRTUAL:
-            raise self.refusal(path, "is a virtual dataset")
-        if layout == h5py.h5d.CONTIGUOUS and plist.get_external_count():
-            raise self.refusal(path, "keeps its numbers in an external file")
-        shape, stored = found.shape, found.dtype
+        offset = found.get_offset()
+        if offset is None:  # else they lie in this file, in one piece
+            self.refuse_elsewhere(found, path)
+        shape, kind = found.shape, found.get_type()
+        stored = next((stored for form, stored in self.plain if form.equal(kind)), None)
+        is_plain = stored is not None
+        if stored is None:
+            stored = found.dtype
         if shape is None or stored.kind not in "biufcV" or stored.names:
             raise self.refusal(path, f"holds '{'nothing' if shape is None else stored}' instead of numbers")
         size = math.prod(shape) * stored.itemsize
         if size > _BOMB_FLOOR and size > _MOST_EXPANSION * found.get_storage_size():
             raise self.refusal(path, f"unfolds to {size} bytes, of which next to nothing is stored")
         dtype = self.keras_type(found, stored, path)
-        source = self.source(found, path, dtype, shape, stored)
+        if not is_plain:
+            form = h5py.h5t.py_create(stored, logical=True)
+            is_plain = form.equal(kind)
+            self.plain += [(form, stored)] if is_plain else []
+        if offset is None or not is_plain or size == 0:
+            source: Source = DatasetSource(extent=self.extent, path=path, dtype=dtype)
+        elif offset + size > self.extent.size:
+            raise self.refusal(path, "reaches past the end of the file")
+        else:
+            source = ContiguousSource(extent=self.extent, offset=offset, shape=shape, stored=stored.str, dtype=dtype)
         return StoredTensor(path=path, shape=shape, dtype=dtype, source=source)
+
+    def refuse_elsewhere(self, found: Any, path: str) -> None:
+        plist = found.get_create_plist()
+        layout = plist.get_layout()
+        if layout == h5py.h5d.VIRTUAL:
+            raise self.refusal(path, "is a virtual dataset")
+        if layout == h5py.h5d.CONTIGUOUS and plist.get_external_count():
+            raise self.refusal(path, "keeps its numbers in an external file")
 
     def keras_type(self, found: Any, stored: np.dtype[Any], path: str) -> str:
         """The type's name; types that HDF5 lacks are stored as bare bytes, with their name as an attribute."""
@@ -129,15 +152,17 @@ class _Walk:
             raise self.refusal(path, f"holds bytes of an unknown type '{name or stored.str}'")
         return name
 
-    def source(self, found: Any, path: str, dtype: str, shape: tuple[int, ...], stored: np.dtype[Any]) -> Source:
-        size = math.prod(shape) * stored.itemsize
-        offset = found.get_offset()
-        is_plain = h5py.h5t.py_create(stored, logical=True).equal(found.get_type())
-        if offset is None or not is_plain or size == 0:
-            return DatasetSource(extent=self.extent, path=path, dtype=dtype)
-        if offset + size > self.extent.size:
-            raise self.refusal(path, "reaches past the end of the file")
-        return ContiguousSource(extent=self.extent, offset=offset, shape=shape, stored=stored.str, dtype=dtype)
+
+def _links(group: Any) -> list[tuple[bytes, int, int]]:
+    """Name, kind and place of every link in a group: in the order of making where the file keeps it, else by name."""
+    found: list[tuple[int, bytes, int, int]] = []
+
+    def note(name: bytes, info: Any) -> None:
+        # h5py hands the same object to every call.
+        found.append((info.corder if info.corder_valid else 0, name, info.type, info.u))
+
+    group.links.iterate(note, info=True)
+    return [link for _, *link in sorted(found, key=lambda item: item[0])]
 
 
 def _text_attribute(found: Any, name: str) -> str | None:
