@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-from rich.text import Text
-
 from modelrecipe import measures
+from modelrecipe.report.line import Line, width_of
 from modelrecipe.report.terminal import cut, painted, printable, shorten, wrapped
 from modelrecipe.report.totals import output_lines, totals_lines
 
@@ -45,10 +43,10 @@ class _Page:
     width: int
     verbose: bool
 
-    def lines(self) -> Iterator[Text]:
+    def lines(self) -> Iterator[Line]:
         title = "Plan for" if self.outcome.is_plan else "Ran"
         for number, text in enumerate(wrapped(self.outcome.recipe, self.width - len(title) - 1)):
-            yield Text.assemble(" " * (len(title) + 1) if number else f"{title} ", (text, "bold"))
+            yield Line.of(" " * (len(title) + 1) if number else f"{title} ", (text, "bold"))
         parts = (
             self._steps(),
             totals_lines(self.outcome, self.width),
@@ -59,16 +57,16 @@ class _Page:
         for part in parts:
             lines = list(part)
             if lines:
-                yield Text()
+                yield Line()
                 yield from lines
 
-    def _steps(self) -> Iterator[Text]:
+    def _steps(self) -> Iterator[Line]:
         parameters = None if self.outcome.before is None else self.outcome.before.parameters
         for step in self.outcome.steps:
             yield from self._head(step)
             for text in wrapped(step.description or "", self.width - self._column):
                 if text:
-                    yield Text.assemble(" " * self._column, (text, "italic"))
+                    yield Line.of(" " * self._column, (text, "italic"))
             yield from self._changes(step)
             for note in _notes(step, parameters):
                 yield from self._remark(note)
@@ -77,38 +75,38 @@ class _Page:
     @property
     def _column(self) -> int:
         """Where targets and layer names begin: behind the number and the longest word."""
-        words = [cell_len(printable(step.word)) for step in self.outcome.steps]
+        words = [width_of(printable(step.word)) for step in self.outcome.steps]
         return min(len(str(len(self.outcome.steps))) + 1 + max([3, *words]) + 2, self.width // 3)
 
-    def _head(self, step: StepOutcome) -> Iterator[Text]:
+    def _head(self, step: StepOutcome) -> Iterator[Line]:
         """Number, word, target; at the right of the first line the place, and after a run the time."""
         number = f"{step.number:>{len(str(len(self.outcome.steps)))}} "
-        line = Text.assemble((number, "dim"), (cut(step.word, self._column - len(number) - 1), "bold"))
-        line.pad_right(self._column - line.cell_len)
+        line = Line.of((number, "dim"), (cut(step.word, self._column - len(number) - 1), "bold"))
+        line.fill(self._column)
         time = "" if self.outcome.is_plan else f"{_time(step.seconds):>9}"
         target = f"{step.target}  ({step.id})" if step.id else step.target
-        room = self.width - line.cell_len - len(time) - 2
+        room = self.width - line.width - len(time) - 2
         # The place gives way to the target down to a few columns, then the target goes on in the next lines.
-        place = shorten(step.place, min(room // 2, max(16, room - cell_len(printable(target)))))
-        style = "dim" if step.is_unknown else None
-        fits = cell_len(printable(target)) <= room - cell_len(place)
-        first, *rest = [printable(target)] if fits else wrapped(target, room - cell_len(place))
-        line.append(first, style=style)
-        line.pad_right(self.width - cell_len(place) - len(time) - line.cell_len)
-        yield line.append(place + time, style="dim")
+        place = shorten(step.place, min(room // 2, max(16, room - width_of(printable(target)))))
+        style = "dim" if step.is_unknown else ""
+        fits = width_of(printable(target)) <= room - width_of(place)
+        first, *rest = [printable(target)] if fits else wrapped(target, room - width_of(place))
+        line.add(first, style)
+        line.fill(self.width - width_of(place) - len(time))
+        yield line.add(place + time, "dim")
         width = self.width - self._column - 2
         for text in wrapped(cut(" ".join(rest), _MOST_TARGET_LINES * width), width) if rest else ():
-            yield Text.assemble(" " * (self._column + 2), (text, style or ""))
+            yield Line.of(" " * (self._column + 2), (text, style))
 
-    def _remark(self, note: str) -> Iterator[Text]:
+    def _remark(self, note: str) -> Iterator[Line]:
         for number, text in enumerate(wrapped(note, self.width - self._column - 2)):
-            yield Text.assemble(" " * self._column, ("  " if number else "· ", "dim"), (text, "dim"))
+            yield Line.of(" " * self._column, ("  " if number else "· ", "dim"), (text, "dim"))
 
-    def _changes(self, step: StepOutcome) -> Iterator[Text]:
+    def _changes(self, step: StepOutcome) -> Iterator[Line]:
         groups = [[change] for change in step.changes] if self.verbose else _grouped(step.changes)
         named = [(group[0], f" and {len(group) - 1:,} more" if len(group) > 1 else "") for group in groups]
-        lengths = [cell_len(printable(change.layer)) + len(more) for change, more in named]
-        said = max((cell_len(printable(change.what)) for change, _ in named), default=0)
+        lengths = [width_of(printable(change.layer)) + len(more) for change, more in named]
+        said = max((width_of(printable(change.what)) for change, _ in named), default=0)
         room = self.width - self._column
         # What is said stands in a column of its own where that leaves room, else behind or below each name.
         aligned = max(lengths, default=0)
@@ -116,47 +114,47 @@ class _Page:
         for (change, more), length in zip(named, lengths, strict=True):
             yield from self._change(change, more, aligned if is_table else min(length, room))
 
-    def _change(self, change: Change, more: str, width: int) -> Iterator[Text]:
+    def _change(self, change: Change, more: str, width: int) -> Iterator[Line]:
         style = _STYLES[change.kind]
-        line = Text.assemble(" " * _INDENT, (change.kind, style))
-        line.pad_right(self._column - line.cell_len)
-        line.append(shorten(change.layer, width - len(more))).append(more, style="dim")
+        line = Line.of(" " * _INDENT, (change.kind, style))
+        line.fill(self._column)
+        line.add(shorten(change.layer, width - len(more))).add(more, "dim")
         indent = self._column + width + 2
-        if indent + cell_len(printable(change.what)) <= self.width:
-            line.pad_right(indent - line.cell_len)
-            yield line.append(printable(change.what), style)
+        if indent + width_of(printable(change.what)) <= self.width:
+            line.fill(indent)
+            yield line.add(printable(change.what), style)
             return
         yield line
         for text in wrapped(change.what, self.width - self._column - 2):
-            yield Text.assemble(" " * (self._column + 2), (text, style))
+            yield Line.of(" " * (self._column + 2), (text, style))
 
-    def _problems(self) -> Iterator[Text]:
+    def _problems(self) -> Iterator[Line]:
         if self.outcome.problems:
-            yield Text("A run would refuse:", style="bold red")
+            yield Line("A run would refuse:", style="bold red")
         for problem in self.outcome.problems:
             head, _, excerpt = problem.told(self.width).partition("\n")
             for text in wrapped(head, self.width - _INDENT):
-                yield Text.assemble(" " * _INDENT, (text, "red"))
+                yield Line.of(" " * _INDENT, (text, "red"))
             for text in excerpt.splitlines():
-                yield Text(printable(text))
+                yield Line(printable(text))
 
-    def _end(self) -> Iterator[Text]:
+    def _end(self) -> Iterator[Line]:
         """The legend of a plan, and the whole in one sentence."""
         met = {change.kind for step in self.outcome.steps for change in step.changes}
         if met and self.outcome.is_plan:
             yield from _legend([kind for kind in _LEGEND if kind in met], self.width)
         for text in wrapped(_summary(self.outcome), self.width):
-            yield Text(text, style="bold")
+            yield Line(text, style="bold")
 
 
-def _legend(kinds: Iterable[ChangeKind], width: int) -> Iterator[Text]:
-    line = Text(" " * _INDENT)
+def _legend(kinds: Iterable[ChangeKind], width: int) -> Iterator[Line]:
+    line = Line(" " * _INDENT)
     for kind in kinds:
-        part = Text.assemble((kind, _STYLES[kind]), (f" {_LEGEND[kind]}   ", "dim"))
-        if line.cell_len + part.cell_len - 3 > width:
+        part = Line.of((kind, _STYLES[kind]), (f" {_LEGEND[kind]}   ", "dim"))
+        if line.width + part.width - 3 > width:
             yield line
-            line = Text(" " * _INDENT)
-        line.append_text(part)
+            line = Line(" " * _INDENT)
+        line.join(part)
     yield line
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
+from modelrecipe.report.line import Line
 from modelrecipe.report.terminal import Cell, columns, painted, wrapped
 
 if TYPE_CHECKING:
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
 def render_steps(summaries: Mapping[str, str], *, width: int = 80, color: bool = False) -> str:
     """The list of steps, from each word to what it does."""
     longest = max(map(len, summaries), default=0)
-    lines: list[Text] = []
+    lines: list[Line] = []
     for step, summary in summaries.items():
         for number, text in enumerate(wrapped(summary, width - longest - 2)):
             word = step if number == 0 else ""
-            lines.append(Text.assemble((word, "bold"), " " * (longest + 2 - len(word)), text))
-    lines += [Text(), Text("'modelrecipe steps NAME' tells more about one.", style="dim")]
+            lines.append(Line.of((word, "bold"), " " * (longest + 2 - len(word)), text))
+    lines += [Line(), Line("'modelrecipe steps NAME' tells more about one.", style="dim")]
     return painted(lines, color=color)
 
 
@@ -31,23 +30,23 @@ def render_entry(entry: Entry, *, width: int = 80, color: bool = False) -> str:
     return painted(_lines(entry, width), color=color)
 
 
-def _lines(entry: Entry, width: int) -> Iterator[Text]:
-    yield Text.assemble((entry.name, "bold"), (f"   touches {entry.touches}" if entry.touches else "", "dim"))
+def _lines(entry: Entry, width: int) -> Iterator[Line]:
+    yield Line.of((entry.name, "bold"), (f"   touches {entry.touches}" if entry.touches else "", "dim"))
     for paragraph in (entry.summary, *entry.body.split("\n\n")):
         if paragraph:
-            yield Text()
-            yield from (Text(text) for text in wrapped(paragraph, width))
+            yield Line()
+            yield from (Line(text) for text in wrapped(paragraph, width))
     if entry.parameters:
-        yield Text()
+        yield Line()
         yield from _parameters(entry, width)
     if entry.scalar:
-        yield Text(f"A bare value is short for '{entry.scalar}'.", style="dim")
+        yield Line(f"A bare value is short for '{entry.scalar}'.", style="dim")
     if entry.example:
-        yield Text()
-        yield from (Text(f"  {text}", style="green") for text in entry.example.splitlines())
+        yield Line()
+        yield from (Line(f"  {text}", style="green") for text in entry.example.splitlines())
 
 
-def _parameters(entry: Entry, width: int) -> Iterator[Text]:
+def _parameters(entry: Entry, width: int) -> Iterator[Line]:
     """Key and type in one line, the meaning below: types are as long as meanings."""
     for parameter in entry.parameters:
         remark = "required" if parameter.required else f"default {parameter.default}" if parameter.default else ""
@@ -57,4 +56,4 @@ def _parameters(entry: Entry, width: int) -> Iterator[Text]:
             Cell(remark, "yellow" if parameter.required else "dim"),
         ]
         yield from columns([cells], width, indent=2, shrink={1: 20})
-        yield from (Text(f"      {text}") for text in wrapped(parameter.doc, width - 6))
+        yield from (Line(f"      {text}") for text in wrapped(parameter.doc, width - 6))

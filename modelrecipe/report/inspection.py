@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-from rich.text import Text
-
 from modelrecipe import measures
+from modelrecipe.report.line import Line, width_of
 from modelrecipe.report.terminal import Cell, columns, cut, painted, shorten, wrapped
 
 if TYPE_CHECKING:
@@ -46,13 +44,13 @@ _LABEL = 12
 
 def render_inspection(inspection: Inspection, *, width: int = 80, color: bool = False) -> str:
     """An inspection as text: the file, the model, its ends, a table of layers; no line is longer than `width`."""
-    lines = [Text(shorten(inspection.file, width), style="bold")]
+    lines = [Line(shorten(inspection.file, width), style="bold")]
     for text in (_file(inspection), _contents(inspection), *_ends(inspection)):
-        lines += [Text.assemble("  ", line) for line in wrapped(text, width - 2)]
+        lines += [Line.of("  ", line) for line in wrapped(text, width - 2)]
     for style, texts in (("yellow", _told(inspection)), ("red", _against(inspection))):
-        lines += [Text.assemble("  ", (line, style)) for text in texts for line in wrapped(text, width - 2)]
-    lines += [Text(), *_table(inspection, width)]
-    lines += [Text.assemble("  ", (text, "dim")) for note in _notes(inspection) for text in wrapped(note, width - 2)]
+        lines += [Line.of("  ", (line, style)) for text in texts for line in wrapped(text, width - 2)]
+    lines += [Line(), *_table(inspection, width)]
+    lines += [Line.of("  ", (text, "dim")) for note in _notes(inspection) for text in wrapped(note, width - 2)]
     return painted(lines, color=color)
 
 
@@ -109,7 +107,7 @@ def _signature(end: Signature) -> str:
     return f"{end.name} {measures.shape(end.shape)}" + (f" {end.dtype}" if end.dtype else "")
 
 
-def _table(inspection: Inspection, width: int) -> Iterator[Text]:
+def _table(inspection: Inspection, width: int) -> Iterator[Line]:
     if inspection.kind == "weights":
         yield from _entries(inspection, width)
         return
@@ -121,13 +119,13 @@ def _table(inspection: Inspection, width: int) -> Iterator[Text]:
     yield from columns(rows, width, indent=1, shrink={_PATH: 24, _TYPE: 12, _FLAGS: 6, _SHAPE: 12})
 
 
-def _entries(inspection: Inspection, width: int) -> Iterator[Text]:
+def _entries(inspection: Inspection, width: int) -> Iterator[Line]:
     rows = [[Cell(head, "dim") for head in ("tensor", "layer", "shape", "type")]]
     rows += [
         [Cell(item.name), Cell(item.label or "", "dim"), Cell(measures.shape(item.shape)), Cell(item.dtype, "cyan")]
         for item in inspection.entries
     ]
-    name, label, shape, dtype = (max(cell_len(row[number].text) for row in rows) for number in range(4))
+    name, label, shape, dtype = (max(width_of(row[number].text) for row in rows) for number in range(4))
     # Names are what a recipe maps: layers stand beside them only where there is room for both.
     is_labelled = any(item.label for item in inspection.entries)
     if not is_labelled or name + min(label, _LABEL) + shape + dtype + 7 > width:

@@ -6,13 +6,12 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len, get_character_cell_size
-from rich.text import Text
+from rich.cells import get_character_cell_size
+
+from modelrecipe.report.line import GAP, Line, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-_GAP = "…"
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,9 @@ def printable(text: str) -> str:
 def cut(text: str, width: int) -> str:
     """The beginning of a text, in at most `width` columns; an ellipsis says that something is left out."""
     text = printable(text)
-    if cell_len(text) <= width:
+    if width_of(text) <= width:
         return text
-    return _begin(text, width - 1).rstrip() + _GAP if width > 0 else ""
+    return _begin(text, width - 1).rstrip() + GAP if width > 0 else ""
 
 
 def shorten(text: str, width: int) -> str:
@@ -53,16 +52,16 @@ def shorten(text: str, width: int) -> str:
         'backbone/st…/conv_expand'
     """
     text = printable(text)
-    if cell_len(text) <= width:
+    if width_of(text) <= width:
         return text
     if width < 4:
         return cut(text, width)
     end = "/" + text.rpartition("/")[2] if "/" in text else ""
-    wanted = cell_len(end)
+    wanted = width_of(end)
     if not end or wanted > width - 4:
         wanted = width // 2
     end = _end(text, wanted)
-    return _begin(text, width - 1 - cell_len(end)) + _GAP + end
+    return _begin(text, width - 1 - width_of(end)) + GAP + end
 
 
 def _begin(text: str, width: int) -> str:
@@ -83,12 +82,12 @@ def wrapped(text: str, width: int) -> list[str]:
     lines = [""]
     for word in printable(text).split():
         rest = word
-        if lines[-1] and cell_len(lines[-1]) + 1 + cell_len(rest) <= width:
+        if lines[-1] and width_of(lines[-1]) + 1 + width_of(rest) <= width:
             lines[-1] += f" {rest}"
             continue
         if lines[-1]:
             lines.append("")
-        while cell_len(rest) > width and (part := _begin(rest, width)):
+        while width_of(rest) > width and (part := _begin(rest, width)):
             lines[-1] = part
             lines.append("")
             rest = rest[len(part) :]
@@ -98,7 +97,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def columns(
     rows: Sequence[Sequence[Cell]], width: int, *, indent: int = 0, shrink: Mapping[int, int] | None = None
-) -> list[Text]:
+) -> list[Line]:
     """Rows as a table with two spaces between columns; a column that is empty everywhere is left out.
 
     Args:
@@ -109,7 +108,7 @@ def columns(
             columns; when that does not do, the line is cut.
     """
     used = [number for number in range(len(rows[0]) if rows else 0) if any(row[number].text for row in rows)]
-    widths = {number: max(cell_len(printable(row[number].text)) for row in rows) for number in used}
+    widths = {number: max(width_of(printable(row[number].text)) for row in rows) for number in used}
     excess = indent + sum(widths.values()) + 2 * (len(used) - 1) - width
     for number, least in (shrink or {}).items():
         if excess > 0 and number in widths:
@@ -119,32 +118,30 @@ def columns(
     return [_row([(row[number], widths[number]) for number in used], width, indent) for row in rows]
 
 
-def _row(cells: Sequence[tuple[Cell, int]], width: int, indent: int) -> Text:
-    line = Text(" " * indent)
+def _row(cells: Sequence[tuple[Cell, int]], width: int, indent: int) -> Line:
+    line = Line(" " * indent)
     for number, (cell, room) in enumerate(cells):
-        text = shorten(cell.text, min(room, max(0, width - line.cell_len)))
-        padding = " " * (room - cell_len(text))
-        line.append(padding if cell.right else "")
-        line.append(text, style=cell.style or None)
+        text = shorten(cell.text, min(room, max(0, width - line.width)))
+        padding = " " * (room - width_of(text))
+        line.add(padding if cell.right else "")
+        line.add(text, cell.style)
         if number < len(cells) - 1:
-            line.append(("" if cell.right else padding) + "  ")
-    line.truncate(width, overflow="ellipsis")
-    line.rstrip()
-    return line
+            line.add(("" if cell.right else padding) + "  ")
+    return line.cut(width)
 
 
-def painted(lines: Iterable[Text], *, color: bool) -> str:
+def painted(lines: Iterable[Line], *, color: bool) -> str:
     """Lines as one text that ends with a line end, with colour codes or without."""
-    lines = list(lines)
-    for line in lines:
-        line.rstrip()
     if not color:
-        return "".join(f"{line.plain}\n" for line in lines)
+        return "".join(f"{line.plain.rstrip()}\n" for line in lines)
     from rich.console import Console
+    from rich.text import Text
 
     target = io.StringIO()
     console = Console(file=target, force_terminal=True, no_color=False, color_system="standard", legacy_windows=False)
     for line in lines:
+        text = Text.assemble(*line)
+        text.rstrip()
         # The lines fit already: `soft_wrap` keeps the console from wrapping and cropping them again.
-        console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)
+        console.print(text, soft_wrap=True, markup=False, highlight=False, emoji=False)
     return target.getvalue()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-from rich.text import Text
-
 from modelrecipe import measures
+from modelrecipe.report.line import Line, width_of
 from modelrecipe.report.terminal import Cell, columns, cut, printable, shorten, wrapped
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ _INDENT = 2
 _BEHIND_LABEL = _INDENT + len("parameters") + 2
 
 
-def totals_lines(outcome: Outcome, width: int) -> Iterator[Text]:
+def totals_lines(outcome: Outcome, width: int) -> Iterator[Line]:
     """Layers, parameters and trainable share, and what enters and leaves the model, before and after."""
     before, after = outcome.before, outcome.after
     known = [totals for totals in (before, after) if totals is not None]
@@ -31,12 +29,11 @@ def totals_lines(outcome: Outcome, width: int) -> Iterator[Text]:
         new: Sequence[Signature] = getattr(after, key) if after is not None else old
         for label, lines in _ends(word, old, new, width - _BEHIND_LABEL):
             for number, line in enumerate(lines):
-                head = Text.assemble(" " * _INDENT, (label if number == 0 else "", "dim"))
-                head.pad_right(_BEHIND_LABEL - head.cell_len)
-                yield head.append_text(line)
+                head = Line.of(" " * _INDENT, (label if number == 0 else "", "dim"))
+                yield head.fill(_BEHIND_LABEL).join(line)
     if any(_has_unknown(totals) for totals in known):
         said = "? only Keras can tell" + (": add --exact" if outcome.is_plan else "")
-        yield Text.assemble(" " * _INDENT, (said, "dim"))
+        yield Line.of(" " * _INDENT, (said, "dim"))
 
 
 def _has_unknown(totals: Totals) -> bool:
@@ -63,20 +60,20 @@ def _total_rows(before: Totals | None, after: Totals | None) -> list[list[Cell]]
 
 def _ends(
     word: str, before: Sequence[Signature], after: Sequence[Signature], width: int
-) -> Iterator[tuple[str, list[Text]]]:
+) -> Iterator[tuple[str, list[Line]]]:
     """Label and lines of each tensor that enters or leaves; two lines where old and new do not fit one."""
     for number in range(max(len(before), len(after))):
         label = word if max(len(before), len(after)) == 1 else cut(f"{word} {number + 1}", _BEHIND_LABEL - _INDENT - 1)
         old = _signature(before[number]) if number < len(before) else ""
         new = _signature(after[number]) if number < len(after) else ""
         if old == new or not old:
-            yield label, [Text(shorten(new, width))]
+            yield label, [Line(shorten(new, width))]
         elif not new:
-            yield label, [Text(shorten(f"{old}, gone", width), style="red")]
-        elif cell_len(old) + 3 + cell_len(new) <= width:
-            yield label, [Text.assemble(old, (" → ", "dim"), new)]
+            yield label, [Line(shorten(f"{old}, gone", width), style="red")]
+        elif width_of(old) + 3 + width_of(new) <= width:
+            yield label, [Line.of(old, (" → ", "dim"), new)]
         else:
-            yield label, [Text(shorten(old, width)), Text.assemble(("→ ", "dim"), shorten(new, width - 2))]
+            yield label, [Line(shorten(old, width)), Line.of(("→ ", "dim"), shorten(new, width - 2))]
 
 
 def _signature(end: Signature) -> str:
@@ -84,23 +81,23 @@ def _signature(end: Signature) -> str:
     return f"{said} {end.dtype}" if end.dtype and end.dtype != "float32" else said
 
 
-def output_lines(outcome: Outcome, width: int) -> Iterator[Text]:
+def output_lines(outcome: Outcome, width: int) -> Iterator[Line]:
     """Each file with its size and proof, then the locks."""
     word = "writes" if outcome.is_plan else "wrote"
     for output in outcome.outputs:
         facts = _facts(output, is_plan=outcome.is_plan)
-        line = Text(" " * _INDENT + word + " ")
-        is_one_line = line.cell_len + cell_len(printable(output.file or output.path)) + 2 + len(facts) <= width
-        line.append(shorten(output.file or output.path, width - line.cell_len), "bold")
+        line = Line(" " * _INDENT + word + " ")
+        is_one_line = line.width + width_of(printable(output.file or output.path)) + 2 + len(facts) <= width
+        line.add(shorten(output.file or output.path, width - line.width), "bold")
         if is_one_line:
-            yield line.append(f"  {facts}", "dim")
+            yield line.add(f"  {facts}", "dim")
         else:
             yield line
-            yield from (Text.assemble("    ", (text, "dim")) for text in wrapped(facts, width - 4))
+            yield from (Line.of("    ", (text, "dim")) for text in wrapped(facts, width - 4))
         for number, text in enumerate(wrapped(_proved(output.proof), width - 6) if output.proof else ()):
-            yield Text.assemble("    ", ("  " if number else "✓ ", "green"), (text, "green"))
+            yield Line.of("    ", ("  " if number else "✓ ", "green"), (text, "green"))
     for lock in outcome.locks:
-        yield Text.assemble(" " * _INDENT, "locked by ", shorten(lock, width - _INDENT - 10))
+        yield Line.of(" " * _INDENT, "locked by ", shorten(lock, width - _INDENT - 10))
 
 
 def _facts(output: Output, *, is_plan: bool) -> str:
