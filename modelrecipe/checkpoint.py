@@ -115,13 +115,10 @@ class Checkpoint:
         counted: dict[str, tuple[Tensor, ...]] = {}
         for located in self.layers():
             if located.layer.graph is None and located.is_effectively_trainable:
-                tensors = self.weights.of(located.layer.key)
-                is_frozen_inside = _holds_frozen_layers(located.layer)
-                counted[located.layer.key] = tuple(
-                    tensor
-                    for tensor in tensors
-                    if tensor.is_trainable and not (is_frozen_inside and not tensor.slot.startswith("vars/"))
-                )
+                tensors = [tensor for tensor in self.weights.of(located.layer.key) if tensor.is_trainable]
+                own = [tensor for tensor in tensors if tensor.slot.startswith("vars/")]
+                is_frozen_inside = len(own) < len(tensors) and _holds_frozen_layers(located.layer)
+                counted[located.layer.key] = tuple(own if is_frozen_inside else tensors)
         return Weights(counted).total()
 
 

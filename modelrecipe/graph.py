@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Shape = tuple[int | None, ...]
 Kind = Literal["functional", "sequential"]
 
+_SEQUENCES = (list, tuple)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TensorRef:
@@ -70,8 +72,10 @@ class Call:
         return (*iter_refs(self.args), *iter_refs(self.kwargs))
 
     def map(self, function: Callable[[TensorRef], Any]) -> Call:
-        """The same call with every tensor put through `function`."""
-        return replace(self, args=map_refs(self.args, function), kwargs=map_refs(self.kwargs, function))
+        """The same call with every tensor put through `function`; the call itself where that changes nothing."""
+        args, kwargs = map_refs(self.args, function), map_refs(self.kwargs, function)
+        is_same = args is self.args and kwargs is self.kwargs
+        return self if is_same else Call(args=args, kwargs=kwargs, form=self.form)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,12 @@ class Layer:
     key: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     output_base: int = 0
+
+    def map(self, function: Callable[[TensorRef], Any]) -> Layer:
+        """The layer with every tensor that its calls take put through `function`; itself where that changes nothing."""
+        calls = tuple(call.map(function) for call in self.calls)
+        is_same = all(new is old for new, old in zip(calls, self.calls, strict=True))
+        return self if is_same else replace(self, calls=calls)
 
     @property
     def is_new(self) -> bool:
@@ -208,21 +218,23 @@ def iter_refs(structure: Any) -> Iterator[TensorRef]:
     elif isinstance(structure, dict):
         for key in sorted(structure):
             yield from iter_refs(structure[key])
-    elif isinstance(structure, list | tuple):
+    elif isinstance(structure, _SEQUENCES):
         for value in structure:
             yield from iter_refs(value)
 
 
 def map_refs(structure: Any, function: Callable[[TensorRef], Any]) -> Any:
-    """The same structure with every `TensorRef` put through `function`; all else as it was."""
+    """The same structure with every `TensorRef` put through `function`; the very same where that changes nothing."""
     if isinstance(structure, TensorRef):
         return function(structure)
     if isinstance(structure, dict):
-        return {key: map_refs(value, function) for key, value in structure.items()}
-    if isinstance(structure, tuple):
-        return tuple(map_refs(value, function) for value in structure)
-    if isinstance(structure, list):
-        return [map_refs(value, function) for value in structure]
+        mapped = {key: map_refs(value, function) for key, value in structure.items()}
+        return mapped if any(mapped[key] is not value for key, value in structure.items()) else structure
+    if isinstance(structure, _SEQUENCES):
+        items = [map_refs(value, function) for value in structure]
+        if all(new is old for new, old in zip(items, structure, strict=True)):
+            return structure
+        return tuple(items) if isinstance(structure, tuple) else items
     return structure
 
 

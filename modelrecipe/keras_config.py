@@ -72,7 +72,7 @@ class _Reader:
             class_name=data["class_name"],
             module=data.get("module"),
             registered_name=data.get("registered_name"),
-            config={k: v for k, v in config.items() if graph is None or k not in _GRAPH_KEYS},
+            config=config if graph is None else {k: v for k, v in config.items() if k not in _GRAPH_KEYS},
             build_config=data.get("build_config"),
             calls=tuple(_read_call(node, names) for node in data.get("inbound_nodes") or ()),
             graph=graph,
@@ -156,27 +156,27 @@ def _functional(layers: tuple[Layer, ...], inputs: Any, outputs: Any) -> Graph:
     numbers = number_calls(layers, ends)
 
     def inner(ref: TensorRef) -> TensorRef:
-        return replace(ref, call=numbers[ref.layer].inner[ref.call])
+        return _numbered(ref, numbers[ref.layer].inner[ref.call])
 
     def entry(ref: TensorRef) -> TensorRef:
         if ref.layer not in numbers:
             raise KeyError(ref.layer)
-        return replace(ref, call=0)
+        return _numbered(ref, 0)
 
-    numbered = tuple(
-        replace(
-            layer,
-            output_base=numbers[layer.name].output_base,
-            calls=tuple(call.map(inner) for call in layer.calls),
-        )
-        for layer in layers
-    )
+    def numbered(layer: Layer) -> Layer:
+        base, mapped = numbers[layer.name].output_base, layer.map(inner)
+        return mapped if base == layer.output_base else replace(mapped, output_base=base)
+
     return Graph(
         kind="functional",
-        layers=numbered,
+        layers=tuple(map(numbered, layers)),
         inputs=map_refs(_revive_ends(inputs), entry),
-        outputs=map_refs(ends, lambda ref: replace(ref, call=numbers[ref.layer].ends[ref.call])),
+        outputs=map_refs(ends, lambda ref: _numbered(ref, numbers[ref.layer].ends[ref.call])),
     )
+
+
+def _numbered(ref: TensorRef, call: int) -> TensorRef:
+    return ref if ref.call == call else replace(ref, call=call)
 
 
 def _write_layer(layer: Layer) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def shapes_into(located: Located, call: int = 0) -> list[Shape | None]:
     graph = located.parents[-1].graph
     if graph is None or call >= len(located.layer.calls):
         return []
-    found = _cached_shapes(graph)
+    found = own_shapes(graph)
     return [found.get(ref.key) for ref in located.layer.calls[call].refs()]
 
 
@@ -188,17 +188,18 @@ def output_shapes(model: Layer, path: str) -> list[Shape | None]:
     """The shapes that the first call of a layer gives, one for each output that is known."""
     located = locate(model, path)
     graph = located.parents[-1].graph
-    found = {} if graph is None else _cached_shapes(graph)
+    found = {} if graph is None else own_shapes(graph)
     given = {key: shape for key, shape in found.items() if key[:2] == (located.layer.name, 0)}
     return [given[key] for key in sorted(given)]
 
 
 def end_shapes(graph: Graph, *, of_inputs: bool = False) -> list[Shape | None]:
     """The shapes of a graph's outputs (or inputs), in their order."""
-    found = _cached_shapes(graph)
+    found = own_shapes(graph)
     return [found.get(ref.key) for ref in iter_refs(graph.inputs if of_inputs else graph.outputs)]
 
 
 @cached_by_identity(maxsize=16)
-def _cached_shapes(graph: Graph) -> dict[TensorKey, Shape | None]:
+def own_shapes(graph: Graph) -> Mapping[TensorKey, Shape | None]:
+    """The shape of every tensor of a graph that is called with its own inputs; see `graph_shapes`."""
     return graph_shapes(graph)

@@ -5,6 +5,7 @@ Knows what the catalog learnt about each class and how wrappers hold inner layer
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -57,8 +58,10 @@ def _variables(class_name: str, config: Mapping[str, Any], depth: int) -> Variab
         return None
     if facts.get("container"):
         return _CONTAINERS[class_name](config, depth)
-    given = {argument.name: argument.default for argument in _arguments(name)} | dict(config)
-    present = [fact for fact in facts.get("variables", ()) if _is_present(fact, given)]
+    if not facts.get("variables"):
+        return ()
+    given = {**_defaults(name), **config}
+    present = [fact for fact in facts["variables"] if _is_present(fact, given)]
     counts: dict[str, int] = {}
     found: list[Variable] = []
     for fact in present:
@@ -69,9 +72,10 @@ def _variables(class_name: str, config: Mapping[str, Any], depth: int) -> Variab
     return tuple(found)
 
 
-def _arguments(name: str) -> Sequence[Any]:
+@functools.cache
+def _defaults(name: str) -> Mapping[str, Any]:
     entry = find(name)
-    return () if entry is None else entry.arguments
+    return {} if entry is None else {argument.name: argument.default for argument in entry.arguments}
 
 
 def _is_present(fact: Mapping[str, Any], given: Mapping[str, Any]) -> bool:

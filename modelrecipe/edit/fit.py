@@ -13,7 +13,7 @@ from modelrecipe import catalog, shapes
 from modelrecipe.errors import ShapeError
 from modelrecipe.flow import Flow
 from modelrecipe.graph import Call, Graph, Layer, Shape, walk
-from modelrecipe.propagate import TensorKey, graph_shapes
+from modelrecipe.propagate import TensorKey, own_shapes
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
@@ -42,7 +42,7 @@ def misfits(checkpoint: Checkpoint, now: Now | None = None) -> Iterator[ShapeErr
     for path, model in graphs.items():
         if model.graph is None:
             continue
-        known = (now or {}).get(path) or graph_shapes(model.graph)
+        known = (now or {}).get(path) or own_shapes(model.graph)
         for layer in model.graph.layers:
             for call in layer.calls:
                 yield from _call_misfits(checkpoint, model.graph, path, layer, call, known)

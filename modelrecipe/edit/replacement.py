@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from modelrecipe import catalog, measures
 from modelrecipe.edit.calls import adapted
 from modelrecipe.edit.masks import without_masks_of
-from modelrecipe.edit.rewire import check_new, rewire, take, taps_of
+from modelrecipe.edit.rewire import check_new, take, taps_of
 from modelrecipe.errors import EditError
 from modelrecipe.graph import Graph, Layer, TensorRef, iter_refs, map_refs
 
@@ -52,13 +52,13 @@ def replace_layers(graph: Graph, replacements: Mapping[str, Replacement]) -> Gra
         moved.update({(name, number): (name, rank) for rank, number in enumerate(_kept_calls(old, item))})
 
     def rewired(ref: TensorRef) -> TensorRef:
-        layer, call = moved.get((ref.layer, ref.call), (ref.layer, ref.call))
-        return replace(ref, layer=layer, call=call)
+        place = moved.get((ref.layer, ref.call))
+        return ref if place is None else replace(ref, layer=place[0], call=place[1])
 
     layers: list[Layer] = []
     for layer in graph.layers:
         item = replacements.get(layer.name)
-        layers += [rewire(layer, rewired)] if item is None else _replaced(layer, item, rewired)
+        layers += [layer.map(rewired)] if item is None else _replaced(layer, item, rewired)
     return replace(graph, layers=tuple(layers), outputs=map_refs(graph.outputs, rewired))
 
 

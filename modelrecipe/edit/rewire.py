@@ -60,7 +60,7 @@ def insert_after(graph: Graph, insertions: Mapping[str, Insertion]) -> Graph:
         end = ends.get(ref.key)
         return ref if end is None else replace(ref, layer=end.layer, call=end.call, index=0)
 
-    layers = [part for layer in graph.layers for part in (rewire(layer, rewired), *made.get(layer.name, ()))]
+    layers = [part for layer in graph.layers for part in (layer.map(rewired), *made.get(layer.name, ()))]
     return replace(graph, layers=tuple(layers), outputs=map_refs(graph.outputs, rewired))
 
 
@@ -118,7 +118,7 @@ def remove_layers(graph: Graph, names: Collection[str]) -> Graph:
         return ref
 
     graph = without_masks_of(graph, *names)
-    layers = tuple(rewire(layer, rewired) for layer in graph.layers if layer.name not in names)
+    layers = tuple(layer.map(rewired) for layer in graph.layers if layer.name not in names)
     return replace(graph, layers=layers, outputs=map_refs(graph.outputs, rewired))
 
 
@@ -146,7 +146,7 @@ def rename_layers(graph: Graph, names: Mapping[str, str]) -> Graph:
 
     return replace(
         graph,
-        layers=tuple(rewire(layer, rewired) for layer in layers),
+        layers=tuple(layer.map(rewired) for layer in layers),
         inputs=map_refs(graph.inputs, rewired),
         outputs=map_refs(graph.outputs, rewired),
     )
@@ -195,11 +195,6 @@ def _wired(chain: Sequence[Layer], sources: Sequence[TensorRef]) -> list[Layer]:
 def take(ref: TensorRef) -> Call:
     """The call of a new layer on one tensor."""
     return Call(args=(ref,))
-
-
-def rewire(layer: Layer, function: Callable[[TensorRef], TensorRef]) -> Layer:
-    """The layer with every tensor that its calls take put through `function`."""
-    return replace(layer, calls=tuple(call.map(function) for call in layer.calls)) if layer.calls else layer
 
 
 def check_new(graph: Graph, chain: Sequence[Layer], leaving: Collection[str]) -> None:

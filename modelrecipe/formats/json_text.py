@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelrecipe.errors import FileError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 LARGEST = 1 << 26
 """Bytes; the largest configuration met, of a model with 1,031 layers, has 1.6 MB."""
 _MOST_VALUES = 1_000_000
 _DEEPEST = 150
+_CONTAINERS = (dict, list)
 
 
 def read_object(content: str | bytes, subject: str) -> dict[str, Any]:
@@ -44,12 +42,12 @@ def read_object(content: str | bytes, subject: str) -> dict[str, Any]:
 def _check_depth(data: Any, subject: str) -> None:
     level = [data]
     for _ in range(_DEEPEST):
-        level = [inner for value in level for inner in _inside(value)]
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, _CONTAINERS)
+        ]
         if not level:
             return
     raise FileError(f"{subject} is nested deeper than {_DEEPEST} levels")
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    values = value.values() if isinstance(value, dict) else value
-    return [item for item in values if isinstance(item, dict | list)]

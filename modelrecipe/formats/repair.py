@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_CONTAINERS = (dict, list)
 _NOT_LAYERS = ("initializer", "regularizer", "constraint", "activation", "function", "dtype", "policy", "init")
 
 
@@ -124,15 +125,20 @@ def is_layer(data: object) -> bool:
 
 
 def inner_layers(data: Json) -> Iterator[Json]:
-    """Every serialised layer inside a serialised model or layer, at any depth."""
-    found: list[Json] = []
+    """Every serialised layer inside a serialised model or layer, at any depth, where `map_layers` looks for them."""
+    yield from _layers_in(data.get("config"))
 
-    def collect(item: Json) -> Json:
-        found.append(item)
-        return item
 
-    map_layers(data, collect)
-    yield from found[1:]
+def _layers_in(value: Any) -> Iterator[Json]:
+    items: Sequence[Any] = value if isinstance(value, list) else ()
+    if isinstance(value, dict):
+        items = [item for key, item in value.items() if not str(key).endswith(_NOT_LAYERS)]
+    for item in items:
+        if is_layer(item):
+            yield item
+            yield from _layers_in(item["config"])
+        elif isinstance(item, _CONTAINERS):
+            yield from _layers_in(item)
 
 
 def name_of(data: Json) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from modelrecipe.graph import Located, Shape, walk
 from modelrecipe.inspection.facts import LayerFacts, WeightFacts
-from modelrecipe.propagate import TensorKey, graph_shapes
+from modelrecipe.propagate import TensorKey, own_shapes
 from modelrecipe.selector import dtype_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 def layer_facts(checkpoint: Checkpoint, chosen: Sequence[Located] | None = None) -> Iterator[LayerFacts]:
     """The facts of all layers, or of the chosen ones, in the order of the model."""
-    shapes: dict[int, Mapping[TensorKey, Shape | None]] = {}
     first: dict[str, str] = {}
     paths = None if chosen is None else {located.path for located in chosen}
     for index, located in enumerate(checkpoint.layers()):
@@ -26,9 +25,7 @@ def layer_facts(checkpoint: Checkpoint, chosen: Sequence[Located] | None = None)
         if paths is not None and located.path not in paths:
             continue
         graph = located.parents[-1].graph if located.parents else None
-        if graph is not None and id(graph) not in shapes:
-            shapes[id(graph)] = graph_shapes(graph)
-        outputs = () if graph is None else _outputs(located, shapes[id(graph)])
+        outputs = () if graph is None else _outputs(located, own_shapes(graph))
         yield _facts(checkpoint, located, index, outputs, first_path if first_path != located.path else None)
 
 

@@ -155,14 +155,14 @@ class _Walk:
 
 def _links(group: Any) -> list[tuple[bytes, int, int]]:
     """Name, kind and place of every link in a group: in the order of making where the file keeps it, else by name."""
-    found: list[tuple[int, bytes, int, int]] = []
+    found: list[tuple[int, tuple[bytes, int, int]]] = []
 
     def note(name: bytes, info: Any) -> None:
         # h5py hands the same object to every call.
-        found.append((info.corder if info.corder_valid else 0, name, info.type, info.u))
+        found.append((info.corder if info.corder_valid else 0, (name, info.type, info.u)))
 
     group.links.iterate(note, info=True)
-    return [link for _, *link in sorted(found, key=lambda item: item[0])]
+    return [link for _, link in sorted(found, key=lambda item: item[0])]
 
 
 def _text_attribute(found: Any, name: str) -> str | None:
