@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from modelrecipe.identity import cached_by_identity
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -245,7 +247,12 @@ def is_trainable(layer: Layer) -> bool:
 
 def walk(model: Layer) -> Iterator[Located]:
     """Every layer inside `model`, nested ones after the model that holds them, in the file's order."""
-    yield from _walk(model, (model,), "")
+    return iter(() if model.graph is None else _located(model))
+
+
+@cached_by_identity(maxsize=4)
+def _located(model: Layer) -> tuple[Located, ...]:
+    return tuple(_walk(model, (model,), ""))
 
 
 def _walk(model: Layer, parents: tuple[Layer, ...], prefix: str) -> Iterator[Located]:

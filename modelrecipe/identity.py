@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ def cached_by_identity(maxsize: int) -> Callable[[Callable[[Key], Result]], Call
         def cached(same: _Same[Any]) -> Result:
             return function(same.value)
 
-        return lambda value: cached(_Same(value))
+        @wraps(function)
+        def asked(value: Key) -> Result:
+            return cached(_Same(value))
+
+        return asked
 
     return decorated

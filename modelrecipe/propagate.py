@@ -84,10 +84,7 @@ def annotate(checkpoint: Checkpoint, known: Mapping[str, Mapping[TensorKey, Shap
             return replace(ref, shape=shape) if shape is not None and shape != ref.shape else ref
 
         prefix = f"{path}/" if path else ""
-        layers = tuple(
-            replace(visit(item, prefix + item.name), calls=tuple(call.map(noted) for call in item.calls))
-            for item in layer.graph.layers
-        )
+        layers = tuple(visit(item, prefix + item.name).map(noted) for item in layer.graph.layers)
         graph = replace(layer.graph, layers=layers, outputs=map_refs(layer.graph.outputs, noted))
         return replace(layer, graph=graph)
 

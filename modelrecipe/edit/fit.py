@@ -13,6 +13,7 @@ from modelrecipe import catalog, shapes
 from modelrecipe.errors import ShapeError
 from modelrecipe.flow import Flow
 from modelrecipe.graph import Call, Graph, Layer, Shape, walk
+from modelrecipe.identity import cached_by_identity
 from modelrecipe.propagate import TensorKey, own_shapes
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 Now = Mapping[str, Mapping[TensorKey, Shape | None]]
 
 
+@cached_by_identity(maxsize=2)
 def refuse_misfits(checkpoint: Checkpoint) -> None:
-    """Refuse a graph in which an edit has broken an untouched layer.
+    """Refuse a graph in which an edit has broken an untouched layer; one that has passed is not asked again.
 
     Raises:
         ShapeError: names both layers and shapes.

@@ -10,13 +10,13 @@ from blake3 import blake3
 
 from modelrecipe import measures
 from modelrecipe.errors import TrainingError
-from modelrecipe.training.cluster import Cluster, cluster_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from modelrecipe.recipe import Recipe
     from modelrecipe.steps.train import Train
+    from modelrecipe.training.cluster import Cluster
     from modelrecipe.training.settings import Distribution
 
 _WAITING = "MODELRECIPE_WORKERS_TIMEOUT"
@@ -50,6 +50,8 @@ class Devices:
         word = blake3(repr([recipe.seed, steps]).encode()).hexdigest()
         devices = cls(wanted=wanted, word=word)
         if devices.is_wide:
+            from modelrecipe.training.cluster import cluster_of
+
             try:
                 devices.cluster = cluster_of(os.environ)
             except TrainingError:
@@ -85,6 +87,8 @@ class Devices:
             return f"on {count}: {', '.join(wanted.devices)}"
         if not self.wanted:  # a plan may be made anywhere
             return "on the machines that TF_CONFIG names"
+        from modelrecipe.training.cluster import cluster_of
+
         cluster = cluster_of(os.environ)
         writes = "this one writes" if cluster.is_chief else f"this is number {cluster.index}, which writes nothing"
         return f"on {measures.counted(len(cluster.workers), 'machine')}; {writes}"

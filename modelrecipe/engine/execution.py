@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from modelrecipe.checkpoint import Checkpoint
-from modelrecipe.data import DataSpec
 from modelrecipe.edit.sizing import with_sizes
 from modelrecipe.engine.reading import NeedsKerasError
 from modelrecipe.engine.record import Record
@@ -22,6 +21,7 @@ from modelrecipe.steps.save import Save
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from modelrecipe.data import DataSpec
     from modelrecipe.engine.bench import WorkBench
     from modelrecipe.engine.output import Written
     from modelrecipe.recipe import Recipe, RecipeStep
@@ -220,8 +220,11 @@ def target_of(item: RecipeStep) -> str:
     data = item.data
     if not isinstance(data, dict):
         return str(data)
-    if isinstance(spec := getattr(item.step, "data", None), DataSpec):
-        return _source_of(spec)
+    if (spec := getattr(item.step, "data", None)) is not None:
+        from modelrecipe.data import DataSpec  # few steps take examples
+
+        if isinstance(spec, DataSpec):
+            return _source_of(spec)
     words = ("layers", "after", "before", "path", "application", "architecture", "map", "with")
     first = next((key for key in words if key in data), None)
     step = item.step

@@ -13,7 +13,6 @@ from modelrecipe.engine.old_format import refuse_old_format
 from modelrecipe.engine.output import Written, planned, shown_path
 from modelrecipe.engine.training_config import optimizer_note, with_training_config
 from modelrecipe.engine.watching import watched
-from modelrecipe.engine.writing import Demands, write_proved
 from modelrecipe.errors import MemoryLimitError
 from modelrecipe.formats.keras_zip.shard_set import refuse_foreign
 from modelrecipe.formats.keras_zip.shard_writing import SHARD_SIZE, planned_shards
@@ -56,6 +55,8 @@ def write_out(
         _refuse_memory(bench, output)
         bench.written.append(Written(output=output, target=target, name=name))
         return measured
+    from modelrecipe.engine.writing import Demands, write_proved  # a plan does without
+
     bench.progress(f"writing {path}")
     demands = Demands(
         source=bench.source,

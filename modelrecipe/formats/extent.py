@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _LARGEST_HEADER = 1 << 20
 """Bytes that libhdf5 reads of its own structures at once."""
+_PAGE = 4096
+"""Bytes that are read ahead: libhdf5 asks for a few hundred at a time, thousands of times, often close together."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,9 @@ class Extent:
         return 0 if self.unpacked else self.offset
 
     @contextmanager
-    def window(self) -> Iterator[Window]:
+    def window(self) -> Iterator[io.BufferedIOBase]:
         """The bytes as a file of their own, seekable, which h5py opens."""
-        with self.open() as file, Window(file, self.start, self.size) as window:
+        with self.open() as file, io.BufferedReader(Window(file, self.start, self.size), _PAGE) as window:
             yield window
 
 
@@ -119,6 +121,8 @@ class Window(io.RawIOBase):
         self._start = start
         self._size = size
         self._position = 0
+        self._last = b""
+        self._end = 0
 
     def readable(self) -> bool:
         """True."""
@@ -146,14 +150,18 @@ class Window(io.RawIOBase):
             return 0
         self._file.seek(self._start + self._position)
         count = self._file.readinto(view[:wanted])
+        # What is read ahead may end within the first bytes of a heap, of which libhdf5 gets the rest by the next read.
+        before = self._last if self._end == self._position else b""
         if count <= _LARGEST_HEADER:
-            self._check_heaps(bytes(view[:count]))
-        self._position += count
+            self._check_heaps(before + view[:count], self._position - len(before))
+        self._position = self._end = self._position + count
+        reach = len(global_heap.START) - 1
+        self._last = (before + view[max(0, count - reach) : count])[-reach:]
         return count
 
-    def _check_heaps(self, read: bytes) -> None:
+    def _check_heaps(self, read: bytes, position: int) -> None:
         start = read.find(global_heap.START)
         while start >= 0:
-            place = self._start + self._position + start
+            place = self._start + position + start
             global_heap.check_collection(self._file, place, self._start + self._size)
             start = read.find(global_heap.START, start + 1)
