@@ -26,6 +26,9 @@ def inspect(model: Path, *, screen: Screen, layers: str | None) -> None:
 
     Only headers are read, so that large models are quick too.
     """
+    from modelrecipe.cli.threads import spare_threads
+
+    spare_threads()
     from modelrecipe.inspection import inspect_file
     from modelrecipe.report.inspection import render_inspection
 

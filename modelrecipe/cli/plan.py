@@ -29,13 +29,16 @@ def plan(recipe: Path, *, screen: Screen, verbose: bool, exact: bool, detailed_e
 
     Fails as the run would, where that can be known without Keras.
     """
+    from modelrecipe.cli.threads import spare_threads
     from modelrecipe.cli.unsaved import tell_unsaved
-    from modelrecipe.plan import plan_recipe
-    from modelrecipe.report import render
 
     common = {name: options.pop(name) for name in ("out", "force", "allow_code", "memory")}
     loaded = load(recipe, **options)
     tell_unsaved(screen, loaded)
+    spare_threads()
+    from modelrecipe.plan import plan_recipe
+    from modelrecipe.report import render
+
     with (screen if exact else Screen(is_quiet=True)).progress() as progress:
         outcome = plan_recipe(loaded, exact=exact, progress=progress.say, **common)
     if screen.is_json:

@@ -51,13 +51,17 @@ def run(
     """
     from modelrecipe.cli.events import events_to
     from modelrecipe.cli.targets import Targets
+    from modelrecipe.cli.threads import multiplies, spare_threads
     from modelrecipe.cli.unsaved import tell_unsaved
-    from modelrecipe.report import render
-    from modelrecipe.run import run_recipe
 
     common = {name: options.pop(name) for name in ("out", "force", "allow_code", "memory")}
     loaded = load(recipe, **options)
     tell_unsaved(screen, loaded)
+    if not multiplies(loaded):
+        spare_threads()
+    from modelrecipe.report import render
+    from modelrecipe.run import run_recipe
+
     with (
         _early_end(screen, Targets(loaded, common["out"])),
         screen.progress() as progress,

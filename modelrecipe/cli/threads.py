@@ -1,0 +1,35 @@
+"""NumPy without the threads of its linear algebra: one for each core, started when it is imported.
+
+That takes as long as reading a small model, and of all that recipes do only products of matrices would gain by it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from modelrecipe.steps import WORDS
+
+if TYPE_CHECKING:
+    from modelrecipe.recipe import Recipe
+
+_VARIABLE = "OPENBLAS_NUM_THREADS"
+_MULTIPLYING = ("merge_lora",)
+
+
+def spare_threads() -> None:
+    """Import NumPy with one thread; not where it is there already, or where the user chose a number."""
+    if "numpy" in sys.modules or _VARIABLE in os.environ:
+        return
+    os.environ[_VARIABLE] = "1"
+    try:
+        importlib.import_module("numpy")
+    finally:
+        del os.environ[_VARIABLE]  # what else this process starts is none of our business
+
+
+def multiplies(recipe: Recipe) -> bool:
+    """Whether a step multiplies matrices; of those of other packages that is not known."""
+    return any(item.word in _MULTIPLYING or item.word not in WORDS for item in recipe.steps)
