@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from click.testing import CliRunner, Result
 
 from modelrecipe import run as run_module
 from modelrecipe.cli import main
+from modelrecipe.cli.threads import multiplies
+from modelrecipe.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "recipes" / "digits" / "digits_cnn.keras"
@@ -300,6 +303,31 @@ def test_help_imports_neither_numpy_nor_rich_nor_jsonschema(folder: Path):
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not list threads")
+@pytest.mark.parametrize("arguments", [["plan", "good.yaml"], ["inspect", "digits_cnn.keras"]], ids=str)
+def test_verbs_that_read_headers_start_no_threads_and_need_no_jsonschema(folder: Path, arguments: list[str]):
+    script = (
+        "import os, sys\nfrom modelrecipe.cli import main\n"
+        f"main({arguments!r}, standalone_mode=False)\n"
+        "found = [name for name in ('jsonschema', 'rich.text') if name in sys.modules]\n"
+        "found += [name for name in os.environ if name == 'OPENBLAS_NUM_THREADS']\n"
+        "sys.exit(' '.join([*found, str(len(os.listdir('/proc/self/task')))]))"
+    )
+    clean = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=clean, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip().splitlines()[-1] == "1"
+
+
+def test_products_of_matrices_keep_their_threads(tmp_path: Path):
+    def multiplied(steps: str) -> bool:
+        return multiplies(read_recipe(f"version: 1\nsteps:\n  - load: a.keras\n{steps}", tmp_path / "recipe.yaml"))
+
+    assert multiplied("  - merge_lora: {layers: {type: Dense}}\n")
+    assert not multiplied("  - rescale: {layers: {type: Dense}, factor: 2}\n")
 
 
 def test_a_reader_that_goes_away_is_no_error(folder: Path):

@@ -20,6 +20,8 @@ import pytest
 
 from modelrecipe.errors import FileError, RecipeError
 from modelrecipe.formats import read_checkpoint
+from modelrecipe.formats.extent import Extent
+from modelrecipe.formats.hdf5 import global_heap
 from tests.formats.test_sniffing import BIAS, CONFIG, KERNEL, refusal, write_zip
 
 if TYPE_CHECKING:
@@ -171,6 +173,17 @@ def test_heap_that_libhdf5_would_walk_without_end_is_refused(tmp_path: Path) -> 
     content[start : start + 16] = bytes(16)
     path.write_bytes(content)
     assert refusal(path) == (f"'{path}' is damaged: HDF5 reports 'an object in a heap has an impossible length'")
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_heap_is_seen_where_reading_ahead_cuts_its_first_bytes(tmp_path: Path, cut: int) -> None:
+    path, page = tmp_path / "m.h5", 4096
+    path.write_bytes((bytes(page - cut) + global_heap.START + (1 << 40).to_bytes(8, "little")).ljust(3 * page, b"\1"))
+    with Extent.whole(path).window() as window:
+        window.read(1)  # reads the first page
+        window.seek(page - cut)
+        with pytest.raises(OSError, match=r"^a heap is longer than the file$"):
+            window.read(page)
 
 
 def test_directory_is_read_like_the_zip(tmp_path: Path) -> None:
