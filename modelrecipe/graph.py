@@ -250,7 +250,7 @@ def walk(model: Layer) -> Iterator[Located]:
     return iter(() if model.graph is None else _located(model))
 
 
-@cached_by_identity(maxsize=4)
+@cached_by_identity(maxsize=16)
 def _located(model: Layer) -> tuple[Located, ...]:
     return tuple(_walk(model, (model,), ""))
 
