@@ -17,6 +17,7 @@ from modelrecipe.errors import MemoryLimitError
 from modelrecipe.formats.keras_zip.shard_set import refuse_foreign
 from modelrecipe.formats.keras_zip.shard_writing import SHARD_SIZE, planned_shards
 from modelrecipe.formats.keras_zip.shards import files_of
+from modelrecipe.garbage import uncollected
 from modelrecipe.obstacles import obstacles
 from modelrecipe.outcome import Output
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from modelrecipe.formats.passing import Passed
 
 
+@uncollected()
 def write_out(
     bench: WorkBench, checkpoint: Checkpoint, path: str, format: str | None, *, force: bool, shard_size: int | None
 ) -> Checkpoint:

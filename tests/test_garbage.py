@@ -1,0 +1,43 @@
+"""No garbage is looked for while a run makes what stays, and afterwards it is as it was."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from modelrecipe.garbage import uncollected
+
+
+def test_nothing_is_collected_inside_and_all_is_as_before_afterwards():
+    with pytest.raises(ZeroDivisionError), uncollected():
+        assert not gc.isenabled()
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+        raise ZeroDivisionError
+    assert gc.isenabled()
+
+
+def test_who_collects_nothing_goes_on_so():
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_collections_pass_over_what_is_made_for_good():
+    code = """
+import gc
+from modelrecipe.garbage import made_for_good
+before = gc.get_freeze_count()
+with made_for_good():
+    kept = [[] for _ in range(9999)]
+assert gc.isenabled() and gc.get_freeze_count() > before + 9999
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
