@@ -38,9 +38,13 @@ class Loans:
     def __contains__(self, variable: Any) -> bool:
         return id(variable) in self._tensors
 
+    def tensor(self, variable: Any) -> Tensor | None:
+        """What `variable` shows; None for one that shows its own numbers."""
+        return self._tensors.get(id(variable))
+
     def value(self, variable: Any) -> Any:
         """The numbers in the type of the variable; None for one that shows its own."""
-        tensor = self._tensors.get(id(variable))
+        tensor = self.tensor(variable)
         if tensor is None:
             return None
         values = tensor.read()

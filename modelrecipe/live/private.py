@@ -5,8 +5,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+import h5py
 import numpy as np
 
 from modelrecipe.live.session import import_keras
@@ -150,6 +151,64 @@ def quick_saving() -> Iterator[None]:
     finally:
         for name, attributes in before.items():
             state.set_global_attribute(name, attributes)
+
+
+class Writer(Protocol):
+    """What may write a number in the place of Keras."""
+
+    def leave(self, group: h5py.Group, key: str, variable: Any, /) -> bool:
+        """Make a dataset; False where Keras shall."""
+        ...
+
+    def fill(self, group: h5py.Group, key: str, /) -> None:
+        """Be told that somebody is about to look at a dataset, or to drop it."""
+        ...
+
+
+@contextlib.contextmanager
+def written_by(writer: Writer) -> Iterator[None]:
+    """While it is open, `writer` is asked first whenever Keras puts a number into a file of weights.
+
+    Without it (another Keras), Keras writes all of them.
+    """
+    import_keras()
+    try:
+        library: Any = importlib.import_module("keras.src.saving.saving_lib")
+        own = library.H5IOStore
+    except (ImportError, AttributeError):
+        yield
+        return
+    library.H5IOStore = _asking(own, writer)
+    try:
+        yield
+    finally:
+        library.H5IOStore = own
+
+
+def _asking(own: Any, writer: Writer) -> type[Any]:
+    """Keras' class of files of weights, asking the writer."""
+
+    class Asking(own):
+        def __setitem__(self, key: str, value: Any) -> None:
+            # The group is made with the name of its layer; for what has no name, Keras makes it now.
+            group = getattr(self, "_h5_entry_group", None)
+            if not isinstance(group, h5py.Group) or not writer.leave(group, key, value):
+                super().__setitem__(key, value)
+
+        def __getitem__(self, key: str) -> Any:
+            self._tell(key)
+            return super().__getitem__(key)
+
+        def __delitem__(self, key: str) -> None:
+            self._tell(key)
+            super().__delitem__(key)
+
+        def _tell(self, key: str) -> None:
+            group = getattr(self, "_h5_entry_group", None)
+            if isinstance(group, h5py.Group):
+                writer.fill(group, key)
+
+    return Asking
 
 
 @contextlib.contextmanager

@@ -14,12 +14,14 @@ from modelrecipe.errors import FileError
 from modelrecipe.formats.keras_zip.packing import pack
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.old_optimizers import modern_optimizer
+from modelrecipe.live.private import written_by
 from modelrecipe.live.session import import_keras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from modelrecipe.formats.passing import Passed
+    from modelrecipe.live.gaps import Gaps
 
 # Keras tells by the ending of the name what to write.
 _ENDINGS = {"keras": ".keras", "h5": ".h5", "weights_h5": ".weights.h5"}
@@ -59,13 +61,14 @@ def _write(model: Any, path: Path, format: str) -> str | None:
         return _read_back(model, path) if format == "h5" else None
 
 
-def save_passing(model: Any, path: Path, format: str) -> list[Passed]:
+def save_passing(model: Any, path: Path, format: str, gaps: Gaps | None = None) -> list[Passed]:
     """Write a live model without a copy of the file in memory.
 
     Args:
         model: a Keras model; its variables may be shown numbers that they do not hold.
         path: where to, whatever its ending.
         format: `keras` or `weights_h5`.
+        gaps: leaves out what goes straight from file to file; None where the variables hold what they save.
 
     Returns:
         The tensors that passed by, as far as that is known.
@@ -78,9 +81,10 @@ def save_passing(model: Any, path: Path, format: str) -> list[Passed]:
         return []
     with tempfile.TemporaryDirectory(prefix=".modelrecipe-", dir=path.parent) as name:
         folder = Path(name) / "model"
-        with foreign_code(lambda error: _cannot_write(path, format, error), passing=OSError), _quiet():
+        asked = written_by(gaps) if gaps is not None else contextlib.nullcontext()
+        with foreign_code(lambda error: _cannot_write(path, format, error), passing=OSError), _quiet(), asked:
             model.save(folder, zipped=False)
-        return pack(folder, path)
+        return pack(folder, path, gaps.parts if gaps is not None else ())
 
 
 def _writes_folders() -> bool:

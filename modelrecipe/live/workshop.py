@@ -18,6 +18,7 @@ from modelrecipe.graph import walk
 from modelrecipe.live import build, filling, outputs, save, state
 from modelrecipe.live.assets import give_assets
 from modelrecipe.live.construct import foreign_code, reason
+from modelrecipe.live.gaps import Gaps
 from modelrecipe.live.lending import Loans, lent
 from modelrecipe.live.private import fresh_names, quick_saving
 from modelrecipe.live.session import import_keras, seeded
@@ -199,7 +200,7 @@ class Workshop:
             model = self._filled(checkpoint, loans)
             # A layer may do what a scope forbids, as to make a variable while it is saved: then the model is filled.
             with contextlib.suppress(FileError), lent(loans):
-                return [*save.save_passing(model, path, format), *loans.passed], None
+                return [*save.save_passing(model, path, format, Gaps(loans)), *loans.passed], None
         # An optimizer makes its variables like those that it trains, and Keras reads back what it writes as old HDF5.
         model = self._filled(checkpoint, None)
         note = save.compile_like(model, compiled) if compiled and is_compiled else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 from modelrecipe import formats
-from modelrecipe.live import build, lending, private, save
+from modelrecipe.graph import walk
+from modelrecipe.live import build, filling, lending, private, save
+from modelrecipe.live.gaps import Gaps
 from modelrecipe.live.workshop import Workshop
 from tests import zoo
 from tests.running import slow_unless
@@ -124,3 +127,66 @@ def test_the_model_is_filled_where_nothing_can_be_lent(tmp_path: Path, monkeypat
 
 def test_this_keras_lets_variables_wait_for_their_numbers():
     assert private.can_defer()
+
+
+def test_without_gaps_the_file_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    zoo.ZOO["chain"]().save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+    workshop(tmp_path).save(checkpoint, tmp_path / "one.keras", "keras")
+    monkeypatch.setattr(save, "written_by", lambda gaps: contextlib.nullcontext())
+    workshop(tmp_path).save(checkpoint, tmp_path / "other.keras", "keras")
+    assert content(tmp_path / "one.keras") == content(tmp_path / "other.keras")
+
+
+@pytest.mark.parametrize("name", ["chain", "bfloat16"])
+def test_all_that_passes_through_leaves_gaps(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    zoo.ZOO[name]().save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+
+    def refuse(loans: lending.Loans, variable: Any) -> None:
+        raise AssertionError(f"'{variable.path}' goes through Keras")
+
+    monkeypatch.setattr(lending.Loans, "value", refuse)
+    built = build.build(checkpoint.model, seed=0, filled=[item.layer.key for item in walk(checkpoint.model)])
+    loans = lending.Loans()
+    filling.fill_all(built, checkpoint, loans)
+    gaps = Gaps(loans)
+    with lending.lent(loans):
+        save.save_passing(built.model, tmp_path / "out.keras", "keras", gaps)
+    assert {part.stored.path for part in gaps.parts} == {f"/{path}" for path in stored(tmp_path / "out.keras")}
+
+
+def stored(path: Path) -> set[str]:
+    """The paths of all datasets of weights."""
+    return {name for name, item in content(path)[3].items() if isinstance(item, tuple)}
+
+
+def test_a_layer_may_look_at_what_it_saved(tmp_path: Path):
+    """A gap is filled as soon as anybody reads it, or goes when it is dropped."""
+    zoo.ZOO["chain"]().save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+    built = build.build(checkpoint.model, seed=0, filled=[item.layer.key for item in walk(checkpoint.model)])
+    loans = lending.Loans()
+    filling.fill_all(built, checkpoint, loans)
+    layer = next(layer for layer in built.model.layers if len(layer.weights) > 1)
+    plain = type(layer).save_own_variables
+    seen: list[Any] = []
+
+    class Looking(type(layer)):
+        def save_own_variables(self, store: Any) -> None:
+            plain(self, store)
+            seen.append(store["0"])
+            del store["1"]
+            store["1"] = self.weights[1]
+
+    Looking.__name__ = type(layer).__name__  # which names the group
+    layer.__class__ = Looking
+    gaps = Gaps(loans)
+    with lending.lent(loans):
+        save.save_passing(built.model, tmp_path / "out.keras", "keras", gaps)
+    assert len(gaps.parts) == len(built.model.weights) - 1
+    layer.__class__ = Looking.__base__
+    live = workshop(tmp_path).live(checkpoint)
+    assert np.array_equal(seen[0], live.get_layer(layer.name).weights[0])
+    live.save(tmp_path / "filled.keras")
+    assert content(tmp_path / "out.keras")[3] == content(tmp_path / "filled.keras")[3]

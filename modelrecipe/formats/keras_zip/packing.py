@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from modelrecipe.formats.extent import Extent
+from modelrecipe.formats.gathering import Gathered
 from modelrecipe.formats.keras_zip.reading import CONFIG, METADATA, WEIGHTS
 from modelrecipe.formats.keras_zip.zip_writing import StoredZip
 from modelrecipe.formats.rewriting import Rewriting
 from modelrecipe.new_file import NewFile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from modelrecipe.formats.gathering import Part
     from modelrecipe.formats.passing import Passed
+    from modelrecipe.formats.rewriting import Prepared
 
 
-def pack(folder: Path, target: Path) -> list[Passed]:
+def pack(folder: Path, target: Path, parts: Sequence[Part] = ()) -> list[Passed]:
     """Write the files of a folder as a zip, in the order of Keras, and say what tensors passed by.
 
     Args:
         folder: holds `config.json`, `metadata.json`, `model.weights.h5` and, where layers have any, `assets`.
         target: the new file.
+        parts: what goes into gaps that were left in the weights; without any, all numbers stand there.
     """
     files = sorted(item.relative_to(folder).as_posix() for item in folder.rglob("*") if item.is_file())
     first = [METADATA, CONFIG, WEIGHTS]
-    with (
-        Rewriting().applied(Extent.whole(folder / WEIGHTS), folder) as prepared,
-        NewFile(target) as file,
-    ):
+    with _weights(folder, parts) as prepared, NewFile(target) as file:
         archive = StoredZip(file)
         passed: list[Passed] = []
         for name in [*first, *(name for name in files if name not in first)]:
@@ -44,3 +48,9 @@ def pack(folder: Path, target: Path) -> list[Passed]:
                         shutil.copyfileobj(content, member, 1 << 20)
         archive.close()
     return passed
+
+
+def _weights(folder: Path, parts: Sequence[Part]) -> AbstractContextManager[Prepared | Gathered]:
+    """The file of weights, ready to be written; with gaps, what Keras did write is part of what lies around them."""
+    whole = Extent.whole(folder / WEIGHTS)
+    return nullcontext(Gathered(base=whole, parts=parts)) if parts else Rewriting().applied(whole, folder)
