@@ -12,11 +12,16 @@ from modelrecipe.garbage import uncollected
 
 
 def test_nothing_is_collected_inside_and_all_is_as_before_afterwards():
-    with pytest.raises(ZeroDivisionError), uncollected():
+    with uncollected():
         assert not gc.isenabled()
         with uncollected():
             pass
         assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_an_error_inside_changes_nothing_about_it():
+    with pytest.raises(ZeroDivisionError), uncollected():
         raise ZeroDivisionError
     assert gc.isenabled()
 
