@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
 from modelrecipe.formats.passing import Passed, Region
-from modelrecipe.live.private import quick_saving
+from modelrecipe.live.private import begin, is_empty, quick_saving
 from modelrecipe.live.session import import_keras
 from modelrecipe.weights import digest_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from modelrecipe.weights import Tensor
 
@@ -34,6 +34,13 @@ class Loans:
     def add(self, variable: Any, tensor: Tensor) -> None:
         """Show `variable` the numbers of `tensor`, which has the same shape."""
         self._tensors[id(variable)] = tensor
+
+    def give(self, variables: Iterable[Any]) -> None:
+        """Let variables hold the numbers that they were lent, too; what they show is the same."""
+        for variable in variables:
+            tensor = self.tensor(variable)
+            if tensor is not None and is_empty(variable):
+                begin(variable, tensor.read())
 
     def __contains__(self, variable: Any) -> bool:
         return id(variable) in self._tensors

@@ -193,21 +193,28 @@ class Workshop:
             BuildError: the graph cannot be built or filled.
             FileError: Keras cannot write it in this format.
         """
-        compiled = checkpoint.origin.compile_config if checkpoint.origin is not None else None
-        is_compiled = bool(compiled) and format != "weights_h5"
-        if format != "h5" and not is_compiled:
-            loans = Loans()
-            model = self._filled(checkpoint, loans)
-            # A layer may do what a scope forbids, as to make a variable while it is saved: then the model is filled.
-            with contextlib.suppress(FileError), lent(loans):
-                return [*save.save_passing(model, path, format, Gaps(loans)), *loans.passed], None
-        # An optimizer makes its variables like those that it trains, and Keras reads back what it writes as old HDF5.
-        model = self._filled(checkpoint, None)
-        note = save.compile_like(model, compiled) if compiled and is_compiled else None
-        if format == "h5":
+        if format == "h5":  # Keras reads it back when it is written
+            model, note = self._compiled(checkpoint, None)
             return [], save.save_live(model, path, format) or note
+        loans, is_whole = Loans(), format != "weights_h5"
+        # A layer may do what a scope forbids, as to make a variable while it is saved: then the model is filled.
+        with contextlib.suppress(FileError):
+            model, note = self._compiled(checkpoint, loans) if is_whole else (self._filled(checkpoint, loans), None)
+            with lent(loans):
+                return [*save.save_passing(model, path, format, Gaps(loans)), *loans.passed], note
+        model, note = self._compiled(checkpoint, None) if is_whole else (self._filled(checkpoint, None), None)
         with quick_saving():
             return save.save_passing(model, path, format), note
+
+    def _compiled(self, checkpoint: Checkpoint, loans: Loans | None) -> tuple[Any, str | None]:
+        """A live model that is compiled as its source was, and in words why it is not."""
+        model = self._filled(checkpoint, loans)
+        stored = checkpoint.origin.compile_config if checkpoint.origin is not None else None
+        if not stored:
+            return model, None
+        if loans is not None:
+            loans.give(model.trainable_variables)  # an optimizer makes its variables like those that it trains
+        return model, save.compile_like(model, stored)
 
 
 def _unfilled(checkpoint: Checkpoint) -> set[str]:

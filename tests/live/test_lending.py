@@ -85,6 +85,19 @@ def test_variables_of_a_model_that_is_written_never_hold_numbers(tmp_path: Path)
     assert all(private.is_empty(variable) for variable in built.model.weights)
 
 
+def test_of_a_compiled_model_only_what_trains_holds_numbers(tmp_path: Path):
+    model = zoo.ZOO["chain"]()
+    model.layers[1].trainable = False
+    model.compile(optimizer="adam", loss="mse")
+    model.save(tmp_path / "m.keras")
+    shop = workshop(tmp_path)
+    shop.save(formats.read_checkpoint(tmp_path / "m.keras"), tmp_path / "out.keras", "keras")
+    (built,) = shop._built.values()
+    assert built.model.trainable_weights
+    assert not any(private.is_empty(variable) for variable in built.model.trainable_weights)
+    assert all(private.is_empty(variable) for variable in built.model.non_trainable_weights)
+
+
 def test_a_model_that_was_written_can_still_be_filled_and_trained(tmp_path: Path):
     model = zoo.ZOO["chain"]()
     model.save(tmp_path / "m.keras")
