@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import h5py
@@ -166,10 +167,10 @@ class Writer(Protocol):
 
 
 @contextlib.contextmanager
-def written_by(writer: Writer) -> Iterator[None]:
-    """While it is open, `writer` is asked first whenever Keras puts a number into a file of weights.
+def written_by(writer: Writer, file: Path) -> Iterator[None]:
+    """While it is open, `writer` is asked first whenever Keras puts a number into this file of weights.
 
-    Without it (another Keras), Keras writes all of them.
+    Files that layers write for themselves are none of its business. Without it (another Keras), Keras writes all.
     """
     import_keras()
     try:
@@ -178,21 +179,20 @@ def written_by(writer: Writer) -> Iterator[None]:
     except (ImportError, AttributeError):
         yield
         return
-    library.H5IOStore = _asking(own, writer)
+    library.H5IOStore = _asking(own, writer, file)
     try:
         yield
     finally:
         library.H5IOStore = own
 
 
-def _asking(own: Any, writer: Writer) -> type[Any]:
+def _asking(own: Any, writer: Writer, file: Path) -> type[Any]:
     """Keras' class of files of weights, asking the writer."""
 
     class Asking(own):
         def __setitem__(self, key: str, value: Any) -> None:
-            # The group is made with the name of its layer; for what has no name, Keras makes it now.
-            group = getattr(self, "_h5_entry_group", None)
-            if not isinstance(group, h5py.Group) or not writer.leave(group, key, value):
+            group = self._group()
+            if group is None or not writer.leave(group, key, value):
                 super().__setitem__(key, value)
 
         def __getitem__(self, key: str) -> Any:
@@ -204,9 +204,14 @@ def _asking(own: Any, writer: Writer) -> type[Any]:
             super().__delitem__(key)
 
         def _tell(self, key: str) -> None:
-            group = getattr(self, "_h5_entry_group", None)
-            if isinstance(group, h5py.Group):
+            group = self._group()
+            if group is not None:
                 writer.fill(group, key)
+
+        def _group(self) -> h5py.Group | None:
+            # It is made with the name of its layer; for what has no name, Keras makes it with the first number.
+            group = getattr(self, "_h5_entry_group", None)
+            return group if isinstance(group, h5py.Group) and Path(group.file.filename) == file else None
 
     return Asking
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
 from modelrecipe.formats.keras_zip.packing import pack
+from modelrecipe.formats.keras_zip.reading import WEIGHTS
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.old_optimizers import modern_optimizer
 from modelrecipe.live.private import written_by
@@ -81,7 +82,7 @@ def save_passing(model: Any, path: Path, format: str, gaps: Gaps | None = None) 
         return []
     with tempfile.TemporaryDirectory(prefix=".modelrecipe-", dir=path.parent) as name:
         folder = Path(name) / "model"
-        asked = written_by(gaps) if gaps is not None else contextlib.nullcontext()
+        asked = written_by(gaps, folder / WEIGHTS) if gaps is not None else contextlib.nullcontext()
         with foreign_code(lambda error: _cannot_write(path, format, error), passing=OSError), _quiet(), asked:
             model.save(folder, zipped=False)
         return pack(folder, path, gaps.parts if gaps is not None else ())

@@ -15,7 +15,7 @@ import pytest
 
 from modelrecipe import formats
 from modelrecipe.graph import walk
-from modelrecipe.live import build, filling, lending, private, save
+from modelrecipe.live import build, filling, lending, private, save, state
 from modelrecipe.live.gaps import Gaps
 from modelrecipe.live.workshop import Workshop
 from tests import zoo
@@ -146,7 +146,7 @@ def test_without_gaps_the_file_is_the_same(tmp_path: Path, monkeypatch: pytest.M
     zoo.ZOO["chain"]().save(tmp_path / "m.keras")
     checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
     workshop(tmp_path).save(checkpoint, tmp_path / "one.keras", "keras")
-    monkeypatch.setattr(save, "written_by", lambda gaps: contextlib.nullcontext())
+    monkeypatch.setattr(save, "written_by", lambda gaps, file: contextlib.nullcontext())
     workshop(tmp_path).save(checkpoint, tmp_path / "other.keras", "keras")
     assert content(tmp_path / "one.keras") == content(tmp_path / "other.keras")
 
@@ -203,3 +203,27 @@ def test_a_layer_may_look_at_what_it_saved(tmp_path: Path):
     assert np.array_equal(seen[0], live.get_layer(layer.name).weights[0])
     live.save(tmp_path / "filled.keras")
     assert content(tmp_path / "out.keras")[3] == content(tmp_path / "filled.keras")[3]
+
+
+def test_a_file_that_a_layer_writes_for_itself_has_its_numbers(tmp_path: Path):
+    zoo.ZOO["chain"]().save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+    built = build.build(checkpoint.model, seed=0, filled=[item.layer.key for item in walk(checkpoint.model)])
+    loans = lending.Loans()
+    filling.fill_all(built, checkpoint, loans)
+    layer = next(layer for layer in built.model.layers if len(layer.weights) > 1)
+
+    class Keeping(type(layer)):
+        def save_assets(self, folder: str) -> None:
+            state._hold([self]).save_weights(f"{folder}/own.weights.h5")
+
+    Keeping.__name__ = type(layer).__name__
+    layer.__class__ = Keeping
+    with lending.lent(loans):
+        save.save_passing(built.model, tmp_path / "out.keras", "keras", Gaps(loans))
+    _, assets, _, weights = content(tmp_path / "out.keras")
+    (own,) = assets.values()
+    with h5py.File(io.BytesIO(own)) as handle:
+        kernel = np.asarray(handle["held_0/vars/0"])
+    assert kernel.any()
+    assert kernel.tobytes() in [item[3] for item in weights.values() if isinstance(item, tuple)]
