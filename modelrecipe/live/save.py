@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
-from modelrecipe.formats.keras_zip.packing import pack
+from modelrecipe.formats.keras_zip.packing import fill, pack
 from modelrecipe.formats.keras_zip.reading import WEIGHTS
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.old_optimizers import modern_optimizer
@@ -77,15 +77,24 @@ def save_passing(model: Any, path: Path, format: str, gaps: Gaps | None = None) 
     Raises:
         FileError: Keras cannot write the model in this format.
     """
-    if format != "keras" or not _writes_folders():
+    if (gaps is None) if format == "weights_h5" else not _writes_folders():
         save_live(model, path, format)
         return []
     with tempfile.TemporaryDirectory(prefix=".modelrecipe-", dir=path.parent) as name:
         folder = Path(name) / "model"
         asked = written_by(gaps, folder / WEIGHTS) if gaps is not None else contextlib.nullcontext()
         with foreign_code(lambda error: _cannot_write(path, format, error), passing=OSError), _quiet(), asked:
-            model.save(folder, zipped=False)
-        return pack(folder, path, gaps.parts if gaps is not None else ())
+            _save_into(folder, model, format)
+        parts = gaps.parts if gaps is not None else ()
+        return fill(folder / WEIGHTS, path, parts) if format == "weights_h5" else pack(folder, path, parts)
+
+
+def _save_into(folder: Path, model: Any, format: str) -> None:
+    if format == "weights_h5":
+        folder.mkdir()
+        model.save_weights(folder / WEIGHTS)
+    else:
+        model.save(folder, zipped=False)
 
 
 def _writes_folders() -> bool:

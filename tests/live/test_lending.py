@@ -76,6 +76,24 @@ def test_the_file_is_the_one_that_keras_saves_of_the_filled_model(name: str, tmp
     assert passed or not checkpoint.weights
 
 
+def datasets(path: Path) -> dict[str, Any]:
+    """Every group and dataset of a file of weights."""
+    found: dict[str, Any] = {}
+    with h5py.File(path) as handle:
+        handle.visititems(lambda name, item: found.update({name: described(item)}))
+    return found
+
+
+@pytest.mark.parametrize("name", ["attention_by_keyword", "bfloat16", "chain", "nested_three_deep", "residual"])
+def test_weights_alone_are_those_that_keras_saves_of_the_filled_model(name: str, tmp_path: Path):
+    zoo.ZOO[name]().save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+    passed, _ = workshop(tmp_path).save(checkpoint, tmp_path / "lent.weights.h5", "weights_h5")
+    workshop(tmp_path).live(checkpoint).save_weights(tmp_path / "filled.weights.h5")
+    assert datasets(tmp_path / "lent.weights.h5") == datasets(tmp_path / "filled.weights.h5")
+    assert passed
+
+
 def test_variables_of_a_model_that_is_written_never_hold_numbers(tmp_path: Path):
     zoo.ZOO["chain"]().save(tmp_path / "m.keras")
     checkpoint = formats.read_checkpoint(tmp_path / "m.keras")

@@ -1,4 +1,4 @@
-"""Packs a `.keras` file that was written as a folder; what Keras itself does in memory. Knows no layers."""
+"""Packs a `.keras` file that was written as a folder; what Keras itself does in memory. Fills gaps; knows no layers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pack(folder: Path, target: Path, parts: Sequence[Part] = ()) -> list[Passed]
     """
     files = sorted(item.relative_to(folder).as_posix() for item in folder.rglob("*") if item.is_file())
     first = [METADATA, CONFIG, WEIGHTS]
-    with _weights(folder, parts) as prepared, NewFile(target) as file:
+    with _weights(folder / WEIGHTS, parts) as prepared, NewFile(target) as file:
         archive = StoredZip(file)
         passed: list[Passed] = []
         for name in [*first, *(name for name in files if name not in first)]:
@@ -50,7 +50,19 @@ def pack(folder: Path, target: Path, parts: Sequence[Part] = ()) -> list[Passed]
     return passed
 
 
-def _weights(folder: Path, parts: Sequence[Part]) -> AbstractContextManager[Prepared | Gathered]:
+def fill(weights: Path, target: Path, parts: Sequence[Part]) -> list[Passed]:
+    """Write a file of weights with what goes into its gaps, and say what tensors passed by.
+
+    Args:
+        weights: as Keras wrote it.
+        target: the new file.
+        parts: what goes into gaps that were left; without any, all numbers stand there.
+    """
+    with _weights(weights, parts) as prepared, NewFile(target) as file:
+        return prepared.write(file).passed
+
+
+def _weights(file: Path, parts: Sequence[Part]) -> AbstractContextManager[Prepared | Gathered]:
     """The file of weights, ready to be written; with gaps, what Keras did write is part of what lies around them."""
-    whole = Extent.whole(folder / WEIGHTS)
-    return nullcontext(Gathered(base=whole, parts=parts)) if parts else Rewriting().applied(whole, folder)
+    whole = Extent.whole(file)
+    return nullcontext(Gathered(base=whole, parts=parts)) if parts else Rewriting().applied(whole, file.parent)
