@@ -1,8 +1,7 @@
-"""When Python looks for garbage: not while much is made that stays, and not when the process ends anyway."""
+"""When Python looks for garbage: not while much is made that stays."""
 
 from __future__ import annotations
 
-import atexit
 import gc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -25,16 +24,3 @@ def uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-@contextmanager
-def made_for_good() -> Iterator[None]:
-    """Around what makes objects that live as long as the process: later collections and its end pass over them.
-
-    Python goes through every object once more before it ends, for which a process with TensorFlow needs most of a
-    second; the system takes the memory back anyway.
-    """
-    with uncollected():
-        yield
-        gc.freeze()
-    atexit.register(gc.freeze)

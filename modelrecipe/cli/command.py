@@ -45,9 +45,7 @@ class Program(click.Group):
         """Run the program; descriptors that the caller closed are filled first."""
         _fill_closed_descriptors()
         gc.set_threshold(_GARBAGE)
-        atexit.register(
-            gc.freeze
-        )  # the process ends: looking for circles in what is left would take a tenth of its time
+        atexit.register(gc.freeze)  # to look for circles in what is left at the end would take a tenth of the time
         return super().main(*args, **options)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

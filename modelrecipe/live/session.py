@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelrecipe.errors import FileError, LanguageError
-from modelrecipe.garbage import made_for_good
+from modelrecipe.garbage import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ def import_keras() -> ModuleType:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
         try:
-            with quiet_stderr(), made_for_good():
+            with quiet_stderr(), uncollected():
                 keras = importlib.import_module("keras")
                 keras.ops.convert_to_tensor(0)  # the first operation looks for devices, and tells what it misses
         except ImportError as error:
