@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-_LARGEST_HEADER = 1 << 20
-"""Bytes that libhdf5 reads of its own structures at once."""
+_LARGEST_HEADER = 1 << 16
+"""Bytes that libhdf5 reads of its own structures at once, before it knows how large they are; more are numbers."""
 _PAGE = 4096
 """Bytes that are read ahead: libhdf5 asks for a few hundred at a time, thousands of times, often close together."""
 

@@ -166,19 +166,21 @@ def test_hdf5_behind_a_user_block_is_refused(tmp_path: Path) -> None:
     assert refusal(path) == f"'{path}' is neither a Keras zip nor HDF5; it begins with {zeros!r}"
 
 
-def test_heap_that_libhdf5_would_walk_without_end_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reserved", [bytes(3), b"\1\0\0", b"\xff" * 3])
+def test_heap_that_libhdf5_would_walk_without_end_is_refused(tmp_path: Path, reserved: bytes) -> None:
     path = write_hdf5(tmp_path / "m.h5")
     content = bytearray(path.read_bytes())
     start = content.index(b"GCOL") + 16
     content[start : start + 16] = bytes(16)
+    content[start - 11 : start - 8] = reserved
     path.write_bytes(content)
     assert refusal(path) == (f"'{path}' is damaged: HDF5 reports 'an object in a heap has an impossible length'")
 
 
-@pytest.mark.parametrize("cut", range(1, 8))
+@pytest.mark.parametrize("cut", range(1, len(global_heap.START)))
 def test_heap_is_seen_where_reading_ahead_cuts_its_first_bytes(tmp_path: Path, cut: int) -> None:
     path, page = tmp_path / "m.h5", 4096
-    path.write_bytes((bytes(page - cut) + global_heap.START + (1 << 40).to_bytes(8, "little")).ljust(3 * page, b"\1"))
+    path.write_bytes((bytes(page - cut) + global_heap.START + bytes(3) + (1 << 40).to_bytes(8, "little")).ljust(3 * page, b"\1"))
     with Extent.whole(path).window() as window:
         window.read(1)  # reads the first page
         window.seek(page - cut)

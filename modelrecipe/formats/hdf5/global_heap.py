@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-START = b"GCOL\x01\0\0\0"
+START = b"GCOL\x01"
+_RESERVED = 3
+"""Bytes behind it that shall be zero, which libhdf5 does not look at."""
 _SIZE = struct.Struct("<Q")
 _OBJECT = struct.Struct("<HHIQ")
 _MOST_OBJECTS = 1 << 17
@@ -29,12 +31,13 @@ def check_collection(file: BinaryIO, position: int, end: int) -> None:
     Raises:
         OSError: the walk would not end, or lead out of the file.
     """
-    file.seek(position + len(START))
+    here = position + len(START) + _RESERVED
+    file.seek(here)
     size = _unpack(_SIZE, file.read(_SIZE.size))
     stop = position + (size[0] if size else 0)
     if stop > end:
         raise OSError("a heap is longer than the file")
-    here = position + len(START) + _SIZE.size
+    here += _SIZE.size
     for _ in range(_MOST_OBJECTS):
         if here + _OBJECT.size > stop:
             return
