@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import h5py
-import ml_dtypes
 import numpy as np
 
 from modelrecipe.formats.extent import Extent
@@ -131,6 +130,8 @@ def _kind(stored: StoredTensor) -> np.dtype[Any]:
     """The stored type: that of the old file; bare bytes for types that HDF5 lacks."""
     if isinstance(stored.source, ContiguousSource):
         return np.dtype(stored.source.stored)
+    import ml_dtypes  # plans, which only ask whether there is room, do without
+
     lacking = getattr(ml_dtypes, stored.dtype, None)
     return np.dtype(stored.dtype) if lacking is None else np.dtype(f"V{np.dtype(lacking).itemsize}")
 

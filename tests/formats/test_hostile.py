@@ -180,7 +180,9 @@ def test_heap_that_libhdf5_would_walk_without_end_is_refused(tmp_path: Path, res
 @pytest.mark.parametrize("cut", range(1, len(global_heap.START)))
 def test_heap_is_seen_where_reading_ahead_cuts_its_first_bytes(tmp_path: Path, cut: int) -> None:
     path, page = tmp_path / "m.h5", 4096
-    path.write_bytes((bytes(page - cut) + global_heap.START + bytes(3) + (1 << 40).to_bytes(8, "little")).ljust(3 * page, b"\1"))
+    path.write_bytes(
+        (bytes(page - cut) + global_heap.START + bytes(3) + (1 << 40).to_bytes(8, "little")).ljust(3 * page, b"\1")
+    )
     with Extent.whole(path).window() as window:
         window.read(1)  # reads the first page
         window.seek(page - cut)
