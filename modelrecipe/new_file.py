@@ -87,8 +87,11 @@ class NewFile(io.FileIO):
         try:
             if self._direct is None:
                 self._direct = os.open(self._path, os.O_WRONLY | os.O_DIRECT)
-            for first, last in self._unshared(start, start + size):
-                os.posix_fallocate(self.fileno(), first, min(last - first, PAGE))
+            for place, end in self._unshared(start, start + size):
+                first, last = _whole_pages(place, end)
+                if first == last:
+                    continue
+                os.posix_fallocate(self.fileno(), first, PAGE)
                 if _holds_data(self.fileno(), first):  # glibc wrote there, as it would into every page
                     break
                 os.posix_fallocate(self.fileno(), first, last - first)

@@ -90,8 +90,25 @@ def test_where_room_can_only_be_set_aside_by_writing_none_is(tmp_path: Path, mon
 
     monkeypatch.setattr(os, "posix_fallocate", emulated)
     parts = [os.urandom(5 * PAGE), os.urandom(PAGE)]
-    assert written(tmp_path / "f", b"", parts, b"tail") == b"".join(parts) + b"tail"
+    assert written(tmp_path / "f", b"head", parts, b"tail") == b"head" + b"".join(parts) + b"tail"
     assert asked == [PAGE]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="this system has only the page cache")
+def test_room_is_set_aside_behind_what_stands_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[int, int]] = []
+    reserve = os.posix_fallocate
+
+    def noted(file: int, start: int, size: int) -> None:
+        asked.append((start, size))
+        reserve(file, start, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", noted)
+    with NewFile(tmp_path / "f") as file:
+        file.write(b"head")
+        file.reserve(4, 9 * PAGE)
+    assert asked[:1] == [(PAGE, PAGE)]
+    assert asked[1:] in ([(PAGE, 8 * PAGE)], []), "only the first page where the file system cannot"
 
 
 @pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="this system has only the page cache")
