@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.formats.hdf5.recorded_names import Recorded
     from modelrecipe.formats.hdf5.tensors import Group
-    from modelrecipe.formats.repair import Json, Writer
+    from modelrecipe.formats.repair import Writer
     from modelrecipe.graph import Layer
 
     Listed = Mapping[str, tuple[Recorded, ...]]
@@ -23,14 +23,14 @@ _DEPENDENCIES = "_layer_checkpoint_dependencies"
 _BACKSLASH = "\\"
 
 
-def mend_config(config: Mapping[str, Any], writer: Writer) -> tuple[Json, tuple[Mended, ...]]:
-    """A model's configuration as Keras 3 reads it, and which repairs that took: none where Keras 3 wrote it.
+def mend_config(config: Mapping[str, Any], writer: Writer) -> tuple[Mapping[str, Any], tuple[Mended, ...]]:
+    """A model's configuration as Keras 3 reads it, and which repairs that took: none, and itself, if Keras 3 wrote it.
 
     Raises:
         FileError: the configuration is not one of a Keras model.
     """
     if not writer.is_before(3):
-        return dict(config), ()
+        return config, ()
     from modelrecipe.formats import repairs
 
     return repairs.mend_config(config, writer)

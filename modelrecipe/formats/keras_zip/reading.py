@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.checkpoint import Checkpoint, Origin
@@ -21,6 +22,7 @@ from modelrecipe.formats.keras_zip.members import open_members
 from modelrecipe.formats.keras_zip.zip_members import read_member
 from modelrecipe.formats.mending import mend_config, mend_document, mend_groups
 from modelrecipe.formats.repair import Writer
+from modelrecipe.identity import cached_by_identity
 from modelrecipe.keras_config import read_model
 
 if TYPE_CHECKING:
@@ -82,7 +84,8 @@ def open_model(path: Path, *, mends: bool = False) -> KerasZip:
     with open_members(path) as members:
         names = members.names
         _check_members(path, names)
-        config = _object_in(members, CONFIG, path)
+        with _named(f"'{path}': "):
+            config = _configuration(members.read(CONFIG, json_text.LARGEST))
         metadata = _object_in(members, METADATA, path) if METADATA in names else {}
         extent = members.locate(WEIGHTS)
     root, has_optimizer_state = _read_weights(extent)
@@ -92,7 +95,7 @@ def open_model(path: Path, *, mends: bool = False) -> KerasZip:
         root, moved, regrouped = mend_groups(config, root, writer, mends=mends)
     with _named(f"'{path}': "):
         mended, applied = mend_config(config, writer) if mends else (config, ())
-        model = read_model(mended)
+        model = _model_of(mended)
     with _named(f"'{path}' "):
         bound = bind(model, root)
     assets = tuple(name for name in names if name.startswith(ASSETS) and not name.endswith("/"))
@@ -138,10 +141,24 @@ def read_json(archive: zipfile.ZipFile, name: str, path: Path) -> dict[str, Any]
     return read_object(read_member(archive, name, json_text.LARGEST), f"'{path}': '{name}' in it")
 
 
+# A file that was written with the configuration of another one is opened right after it.
+_model_of = cached_by_identity(maxsize=2)(read_model)
+
+
+@lru_cache(maxsize=2)
+def _configuration(content: bytes) -> dict[str, Any]:
+    return read_object(content, f"'{CONFIG}' in it")
+
+
 def _read_weights(extent: Extent) -> tuple[Group, bool]:
-    with open_hdf5(extent) as handle:
-        has_optimizer_state = OPTIMIZER in handle
+    has_optimizer_state = _has_optimizer(extent)
     return tree_of(extent, {OPTIMIZER} if has_optimizer_state else ()), has_optimizer_state
+
+
+@lru_cache(maxsize=2)
+def _has_optimizer(extent: Extent) -> bool:
+    with open_hdf5(extent) as handle:
+        return OPTIMIZER in handle
 
 
 @contextmanager
