@@ -13,6 +13,7 @@ import pytest
 from modelrecipe.formats.keras_zip import zip_writing
 from modelrecipe.formats.keras_zip.zip_members import locate_member, open_zip
 from modelrecipe.formats.keras_zip.zip_writing import Member, StoredZip
+from modelrecipe.new_file import PAGE
 from tests import zoo
 
 if TYPE_CHECKING:
@@ -141,6 +142,27 @@ def test_a_header_has_room_for_what_was_announced_even_when_less_comes(tmp_path:
             pass
         made.close()
     assert read(path) == {"a": b"little", "b": b""}
+
+
+@pytest.mark.parametrize("limit", [1 << 32, 100], ids=["32 bits", "beyond 32 bits"])
+@pytest.mark.parametrize("like", [0, 1, 3, 5, 37, 43, 60, 4095, 12345])
+def test_bytes_of_a_large_member_begin_at_the_place_within_a_page_that_is_asked_for(
+    like: int, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(zip_writing, "LARGE", 10)
+    monkeypatch.setattr(zip_writing, "_is_beyond", lambda number: number >= limit)
+    path, content = tmp_path / "a.zip", os.urandom(200)
+    with path.open("wb") as file:
+        made = StoredZip(file)
+        for name, size in (("first", 7), ("little", 9), ("weights", 200), ("last", 3)):
+            with made.member(name, size, like=like if name in ("little", "weights") else None) as member:
+                member.write(content[:size])
+        made.close()
+    assert read(path) == {"first": content[:7], "little": content[:9], "weights": content, "last": content[:3]}
+    with open_zip(path) as archive:
+        places = {name: locate_member(archive, name, path).offset for name in archive.namelist()}
+    assert places["weights"] % PAGE == like % PAGE
+    assert places["little"] < 200, "nothing is moved for a few bytes"
 
 
 def test_bytes_of_any_shape_are_counted_in_bytes():

@@ -84,8 +84,9 @@ def open_model(path: Path, *, mends: bool = False) -> KerasZip:
     with open_members(path) as members:
         names = members.names
         _check_members(path, names)
+        text = members.read(CONFIG, json_text.LARGEST)
         with _named(f"'{path}': "):
-            config = _configuration(members.read(CONFIG, json_text.LARGEST))
+            config = _configuration(text)
         metadata = _object_in(members, METADATA, path) if METADATA in names else {}
         extent = members.locate(WEIGHTS)
     root, has_optimizer_state = _read_weights(extent)

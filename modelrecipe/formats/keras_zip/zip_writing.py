@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from isal import isal_zlib
 
-from modelrecipe.new_file import PAGE
+from modelrecipe.new_file import LARGE, PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,10 +107,10 @@ class StoredZip:
             name: its name.
             size: how many bytes will be written, at most; whether the header has room for large numbers hangs on it.
             like: where its bytes begin in another file with which they may share pages; here they begin at the same
-                place within a page.
+                place within a page, if they are many.
         """
         made = Member(self.file, name.encode(), self.file.tell(), is_beyond=_is_beyond(size))
-        if like is not None:
+        if like is not None and size >= LARGE:
             made.padding = _padding((like - made.offset - len(made.local())) % PAGE)
         self.file.write(made.local())
         yield made
