@@ -14,7 +14,10 @@ from modelrecipe.formats import WEIGHTS_ALONE
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.graph import Layer
     from modelrecipe.outcome import Output
     from modelrecipe.weights import Tensor
 
@@ -24,10 +27,12 @@ _PER_LAYER = 30_000
 """Of the document: a configuration with its calls."""
 _COPIES = 3
 """Of a tensor that is read as a whole: the stored numbers, the edited ones, and what compares or hashes them."""
-_BUILT_COPIES = {"keras": 2.2, "weights_h5": 2.2, "weights_json": 2.2, "h5": 3.7}
-"""Of all that is saved: the live model, and what Keras holds beside it while it is filled and saved."""
-_WITH_OPTIMIZER = 3
-"""Of a compiled model: Keras makes the optimizer's variables anew, which with Adam are twice the weights."""
+_H5_COPIES, _COMPILED_H5_COPIES = 4.3, 6.6
+"""Of all weights: Keras holds the model, what it writes of it, and what it reads back of that."""
+_COMPILED_COPIES = 3.9
+"""Of the weights that train: they themselves, Adam's two averages of them, and what is held while they are saved."""
+_FILLED_COPIES = 2.2
+"""Of all weights, where a class that is not Keras' own may look at its numbers, so that the model has to hold them."""
 
 
 def estimated_memory(output: Output, checkpoint: Checkpoint, largest_read: int = 0) -> int | None:
@@ -44,12 +49,37 @@ def estimated_memory(output: Output, checkpoint: Checkpoint, largest_read: int =
     if output.how == "streamed":
         whole = [_held(tensor) for tensor in tensors if not _passes_in_pieces(tensor)]
         return _LIGHT + document + max([*whole, _COPIES * largest_read])
-    known = [size for size in sizes if size is not None]
-    if len(known) < len(sizes):
-        return None
+    return None if None in sizes else _TENSORFLOW + document + _built(output, checkpoint, tensors)
+
+
+def _built(output: Output, checkpoint: Checkpoint, tensors: Sequence[Tensor]) -> int:
+    """What a model takes beside Keras itself; the numbers of Keras' own layers go from file to file past it."""
+    total = sum(tensor_size(tensor) or 0 for tensor in tensors)
     is_compiled = checkpoint.origin is not None and bool(checkpoint.origin.compile_config)
-    total = sum(known) * (_WITH_OPTIMIZER if is_compiled and output.format not in WEIGHTS_ALONE else 1)
-    return _TENSORFLOW + document + round(_BUILT_COPIES[output.format] * total)
+    if output.format == "h5":
+        return round((_COMPILED_H5_COPIES if is_compiled else _H5_COPIES) * total)
+    held = max((_passing(tensor) for tensor in tensors), default=0)
+    held += sum(_held(tensor) for tensor in tensors if tensor.source is None)
+    if not all(_is_of_keras(item.layer) for item in checkpoint.layers()):
+        held += round(_FILLED_COPIES * total)
+    if is_compiled and output.format not in WEIGHTS_ALONE:
+        held += round(_COMPILED_COPIES * _trained(checkpoint))
+    return held
+
+
+def _passing(tensor: Tensor) -> int:
+    """Bytes that are held of a tensor while it goes from file to file; shards are cut out of a whole file."""
+    return (tensor_size(tensor) or 0) if _passes_in_pieces(tensor) else _held(tensor)
+
+
+def _is_of_keras(layer: Layer) -> bool:
+    return layer.is_operation or not layer.module or layer.module.split(".")[0] == "keras"
+
+
+def _trained(checkpoint: Checkpoint) -> int:
+    """Bytes of the variables that an optimizer would change."""
+    keys = {item.layer.key for item in checkpoint.layers() if item.is_effectively_trainable}
+    return sum(tensor_size(one) or 0 for key in keys for one in checkpoint.weights.of(key) if one.is_trainable)
 
 
 def _passes_in_pieces(tensor: Tensor) -> bool:

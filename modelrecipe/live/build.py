@@ -18,12 +18,12 @@ from modelrecipe.formats.tensorflow import TFSM_CLASS
 from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
 from modelrecipe.live.adapters import alphas
 from modelrecipe.live.construct import foreign_code, make, reason
-from modelrecipe.live.private import can_defer, deferring, inner_layers, sharing_scope
+from modelrecipe.live.private import can_defer, deferring, initialise, inner_layers, sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.old_calls import plain_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from modelrecipe.propagate import TensorKey
     from modelrecipe.weights import Tensor
@@ -184,17 +184,24 @@ class _Builder:
         self.built.layers[layer.key] = live
         return live
 
-    def _deferring(self, layers: Iterable[Layer]) -> contextlib.AbstractContextManager[None]:
-        """Around what builds layers: variables wait for their numbers where all of these come from a file.
+    @contextlib.contextmanager
+    def _deferring(self, layers: Iterable[Layer]) -> Iterator[None]:
+        """Around what builds layers: variables wait for their numbers where these come from a file.
 
-        Custom classes do not wait: they may compute with their variables while they are built.
+        Those of new layers among them are drawn at the end, by initializers that have their seeds already. Custom
+        classes do not wait, nor what is built together with them: they may compute with variables while they are built.
         """
         leaves = [leaf for layer in layers for leaf in leaves_of(layer) if leaf.key in self.built.layers]
-        live = [self.built.layers[leaf.key] for leaf in leaves if not leaf.is_input and not leaf.is_operation]
-        can_wait = self.waiting.issuperset(leaf.key for leaf in leaves) and all(
-            type(part).__module__.startswith("keras.") for layer in live for part in (layer, *inner_layers(layer))
-        )
-        return deferring() if can_wait and self.waiting else contextlib.nullcontext()
+        live = {leaf.key: self.built.layers[leaf.key] for leaf in leaves if not leaf.is_input and not leaf.is_operation}
+        parts = [part for layer in live.values() for part in (layer, *inner_layers(layer))]
+        can_wait = all(type(part).__module__.startswith("keras.") for part in parts)
+        if not can_wait or self.waiting.isdisjoint(live):
+            yield
+            return
+        with deferring():
+            yield
+        for key in live.keys() - self.waiting:
+            initialise(live[key].variables)
 
     def _seed_of(self, layer: Layer) -> int:
         return int.from_bytes(hashlib.sha256(f"{self.seed}:{layer.key}".encode()).digest()[:4], "big")
