@@ -11,6 +11,7 @@ import io
 import mmap
 import os
 import struct
+import sys
 from bisect import bisect_right
 from contextlib import contextmanager
 from threading import Lock
@@ -54,7 +55,7 @@ class NewFile(io.FileIO):
         self._seeking = Lock()
         self._direct: int | None = None
         self._shared: list[tuple[int, int]] = []
-        self._shares = os.name == "posix"
+        self._shares = sys.platform == "linux"
 
     def write(self, content: Buffer, /) -> int:
         """Write all of `content`; the system alone would take what fits the disk, or two gigabytes."""

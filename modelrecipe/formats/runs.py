@@ -143,7 +143,8 @@ def _runs(tensors: Sequence[_Placed], size: int) -> Iterator[Run[_Placed]]:
         if end - start >= RUN:
             yield Run(start, end, waiting)
             start, waiting = end, []
-    yield Run(start, size, waiting)
+    if start < size:
+        yield Run(start, size, waiting)
 
 
 def joined_crc(parts: Iterable[tuple[int, int]]) -> int:
