@@ -18,7 +18,7 @@ _HEAD = """# Benchmarks
 What recipes cost, against what the same work costs otherwise. On any Linux machine:
 
 ```sh
-python -m benchmarks --folder FOLDER --cold --json results.json    # about 25 GB of disk, 10 GB of memory
+python -m benchmarks --folder FOLDER --cold --json results.json    # about 45 GB of disk, 10 GB of memory
 python -m benchmarks --short                                       # half a minute: does it all work?
 ```
 

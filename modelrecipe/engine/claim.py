@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from modelrecipe.engine.output import format_of
 from modelrecipe.errors import FileError, LanguageError
+from modelrecipe.formats.keras_zip.shard_plan import ENDING
 from modelrecipe.formats.keras_zip.shard_set import is_shard_of
-from modelrecipe.formats.keras_zip.shard_writing import ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

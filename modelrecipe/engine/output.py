@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from modelrecipe.engine.memory import estimated_memory, tensor_size
 from modelrecipe.errors import LanguageError
-from modelrecipe.formats.keras_zip.shard_writing import ENDING
-from modelrecipe.formats.keras_zip.weights_writing import IN_SHARDS
+from modelrecipe.formats.keras_zip.beside import IN_SHARDS
+from modelrecipe.formats.keras_zip.shard_plan import ENDING
 from modelrecipe.recipe.variables import relative_path
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from modelrecipe.engine.output import Written, planned, shown_path
 from modelrecipe.engine.training_config import optimizer_note, with_training_config
 from modelrecipe.engine.watching import watched
 from modelrecipe.errors import MemoryLimitError
+from modelrecipe.formats.keras_zip.shard_plan import SHARD_SIZE, planned_shards
 from modelrecipe.formats.keras_zip.shard_set import refuse_foreign
-from modelrecipe.formats.keras_zip.shard_writing import SHARD_SIZE, planned_shards
 from modelrecipe.formats.keras_zip.shards import files_of
 from modelrecipe.garbage import uncollected
 from modelrecipe.obstacles import obstacles

@@ -6,8 +6,8 @@ is written by Keras, elsewhere.
 
 from __future__ import annotations
 
-import functools
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError, did_you_mean
@@ -16,7 +16,9 @@ from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import open_hdf5
 from modelrecipe.formats.hdf5.tree import read_tree
 from modelrecipe.formats.keras_zip import reading as keras_zip
+from modelrecipe.formats.keras_zip.beside import ALONE, IN_SHARDS, is_whole
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER, bind
+from modelrecipe.formats.keras_zip.shard_plan import ENDING
 from modelrecipe.formats.tensorflow import MODEL_FILE, SAVED_MODEL, TFSM, is_saved_model
 from modelrecipe.formats.tensorflow.prefix import is_bundle, is_bundle_part
 
@@ -39,6 +41,26 @@ _NAMES = {"keras": "a Keras zip", "h5": "HDF5", SAVED_MODEL: "a SavedModel direc
 _CONTAINERS = {TFSM: SAVED_MODEL}
 _READERS = ("keras", "h5", SAVED_MODEL, TFSM)
 _SPREAD = "weights_json"
+_BESIDE = (ALONE, IN_SHARDS)
+
+
+def _rewriter(module: str, name: str) -> Rewriter:
+    """What writes a document without Keras; imported when it does, because who only reads can do without it."""
+
+    def write(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
+        return getattr(import_module(f"{__name__}.{module}"), name)(checkpoint, origin, target)
+
+    return write
+
+
+_REWRITERS: Mapping[tuple[str, str], Rewriter] = {
+    ("keras_zip", "keras"): _rewriter("keras_zip.writing", "rewrite"),
+    ("keras_zip", "weights_h5"): _rewriter("keras_zip.writing", "rewrite_weights"),
+    ("hdf5", "h5"): _rewriter("hdf5.writing", "rewrite"),
+    **{(origin, "keras"): _rewriter("keras_zip.weights_writing", "rewrite_model") for origin in _BESIDE},
+    **{(origin, "weights_h5"): _rewriter("keras_zip.weights_writing", "rewrite_weights") for origin in _BESIDE},
+}
+"""For the format that a document came from, and the one that it is written in."""
 
 FORMATS = ("keras", "h5", "weights_h5", "weights_json")
 """What a recipe may write: a whole model as a zip or as HDF5, or the weights alone, in one file or in shards."""
@@ -80,30 +102,12 @@ def _reader(format: str) -> Callable[..., Checkpoint]:
     return keras_zip.read
 
 
-@functools.cache
-def _rewriters() -> Mapping[tuple[str, str], Rewriter]:
-    """What writes a document that came from one format in another; what only reads does without its many modules."""
-    from modelrecipe.formats.hdf5 import writing as hdf5
-    from modelrecipe.formats.keras_zip import weights_writing as beside
-    from modelrecipe.formats.keras_zip import writing as keras_zip
-
-    return {
-        ("keras_zip", "keras"): keras_zip.rewrite,
-        ("keras_zip", "weights_h5"): keras_zip.rewrite_weights,
-        ("hdf5", "h5"): hdf5.rewrite,
-        **{(origin, "keras"): beside.rewrite_model for origin in (beside.ALONE, beside.IN_SHARDS)},
-        **{(origin, "weights_h5"): beside.rewrite_weights for origin in (beside.ALONE, beside.IN_SHARDS)},
-    }
-
-
 def read_weights(path: Path, model: Layer) -> Weights:
     """The tensors in a `.weights.h5` file of Keras 3, or in the shards of a list, under the keys of their model.
 
     Raises:
         FileError: the file is damaged, or its groups do not fit the model.
     """
-    from modelrecipe.formats.keras_zip.shard_writing import ENDING
-
     if path.name.endswith(ENDING):
         from modelrecipe.formats.keras_zip import shards
 
@@ -157,14 +161,12 @@ def can_rewrite(checkpoint: Checkpoint, format: str) -> bool:
     origin = checkpoint.origin
     if origin is None or origin.repairs or checkpoint.is_restructured:
         return False
-    from modelrecipe.formats.keras_zip import weights_writing as beside
-
-    is_beside = origin.format in (beside.ALONE, beside.IN_SHARDS)
+    is_beside = origin.format in _BESIDE
     if format == _SPREAD:
         return is_beside or origin.format == "keras_zip"
-    if format == "keras" and is_beside and not beside.is_whole(checkpoint.model):
+    if format == "keras" and is_beside and not is_whole(checkpoint.model):
         return False
-    return (origin.format, format) in _rewriters()
+    return (origin.format, format) in _REWRITERS
 
 
 def rewrite(checkpoint: Checkpoint, target: Path, format: str) -> list[Passed]:
@@ -179,7 +181,7 @@ def rewrite(checkpoint: Checkpoint, target: Path, format: str) -> list[Passed]:
     origin = checkpoint.origin
     if origin is None or not can_rewrite(checkpoint, format):
         raise FileError(f"the model cannot be written as '{format}' without building it first")
-    return _rewriters()[origin.format, format](checkpoint, origin.path, target)
+    return _REWRITERS[origin.format, format](checkpoint, origin.path, target)
 
 
 def rewrite_in_shards(checkpoint: Checkpoint, target: Path, limit: int) -> dict[Path, list[Passed]]:

@@ -23,7 +23,7 @@ except ImportError:  # not on Windows: there, two runs for one set are not told 
 
 from modelrecipe.errors import FileError
 from modelrecipe.files import read_text
-from modelrecipe.formats.keras_zip.shard_writing import ENDING, shard_name
+from modelrecipe.formats.keras_zip.shard_plan import ENDING, shard_name
 from modelrecipe.formats.keras_zip.shards import LARGEST, MAP
 
 if TYPE_CHECKING:

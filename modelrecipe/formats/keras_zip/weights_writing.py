@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe import catalog
 from modelrecipe.errors import FileError
 from modelrecipe.files import beginning
 from modelrecipe.formats.extent import Extent
@@ -18,6 +17,7 @@ from modelrecipe.formats.gathering import Gathered, gathered
 from modelrecipe.formats.hdf5.opening import open_hdf5
 from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.keras_zip import reading, shards
+from modelrecipe.formats.keras_zip.beside import ALONE, IN_SHARDS
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER
 from modelrecipe.formats.keras_zip.places import OWN, group_at, group_places, in_order, own_groups
 from modelrecipe.formats.keras_zip.writing import COMPILED, edits_of
@@ -42,11 +42,7 @@ if TYPE_CHECKING:
     from modelrecipe.graph import Layer
     from modelrecipe.weights import Tensor
 
-ALONE, IN_SHARDS = "keras_weights", "keras_shards"
-"""Formats of documents whose weights lie in the groups that Keras itself would write for their architecture."""
-
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_WITH_ASSETS = ("IntegerLookup", "StringLookup", "TextVectorization")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,20 +93,6 @@ def _begins_as(path: Path) -> tuple[bool, bool]:
     """Whether a file is HDF5, and whether it may be a list of shards."""
     start = beginning(path, 64)
     return start.startswith(_HDF5), start.lstrip().startswith(b"{")
-
-
-def is_whole(model: Layer) -> bool:
-    """Whether architecture and weights are all that a `.keras` file of the model holds, word by word.
-
-    Layers may keep files of their own beside the weights; of Keras' layers those with a vocabulary do.
-    """
-    layers = [item.layer for item in walk(model)]
-    return model.module is not None and all(
-        layer.module is not None
-        and (layer.is_operation or layer.graph is not None or catalog.find(layer.class_name) is not None)
-        and layer.class_name not in _WITH_ASSETS
-        for layer in layers
-    )
 
 
 def rewrite_weights(checkpoint: Checkpoint, origin: Path, target: Path) -> list[Passed]:
