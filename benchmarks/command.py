@@ -108,6 +108,8 @@ def measure(options: argparse.Namespace, folder: Path, tell: Callable[[str], Non
     with ThreadPoolExecutor(os.cpu_count() if options.short else 1) as pool:
         results = pool.map(lambda item: hold(item[0], repeat=repeat, is_cold=item[1], tell=tell), rounds)
         rows = [row for rows in results for row in rows]
+    # Before this process takes memory: Linux counts it as that of every process which it starts.
+    grown = [growth.measure(item, outputs, repeat=repeat, tell=tell) for item in series]
     tell("comparing outputs with those of plain Keras")
     return {
         "machine": machine.facts(folder, probe=2**24) if options.short else machine.facts(folder),
@@ -115,7 +117,7 @@ def measure(options: argparse.Namespace, folder: Path, tell: Callable[[str], Non
         "is_short": options.short,
         "rows": rows,
         "checks": _checks(held, outputs),
-        "growth": [growth.measure(item, outputs, repeat=repeat, tell=tell) for item in series],
+        "growth": grown,
     }
 
 

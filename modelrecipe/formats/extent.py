@@ -100,17 +100,6 @@ class Extent:
         with file:
             yield file
 
-    def ahead(self, file: io.BufferedReader, offset: int, size: int) -> None:
-        """Let the system begin to read what is wanted next; a disk needs longer than whoever works on the bytes.
-
-        Args:
-            file: what `open` gave.
-            offset: where it begins within the extent.
-            size: bytes.
-        """
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), self.start + offset, size, os.POSIX_FADV_WILLNEED)
-
     @property
     def start(self) -> int:
         """Where the bytes begin in the file that `open` gives."""

@@ -188,7 +188,6 @@ def _is_piecewise(source: object, kind: np.dtype[Any], tensor: Tensor | None) ->
 
 def _pieces(source: ContiguousSource) -> Iterator[bytes]:
     with source.extent.open() as file:
-        source.extent.ahead(file, source.offset, source.size)
         file.seek(source.extent.start + source.offset)
         left = source.size
         while left > 0:
