@@ -41,7 +41,7 @@ Keras, whose own growth is the last row.
 def write_page(runs: Sequence[Mapping[str, Any]], folder: Path) -> None:
     """Write page and picture of the results of one or several runs into a folder."""
     parts = [_HEAD]
-    for results in runs:
+    for results in (run for run in runs if run["rows"]):
         parts += [f"\n{machine_line(results)}.\n\n", _table(HEADS, measured_rows(results))]
     parts += ["\n![Each program's time as a part of its peer's, with its limit](benchmarks.svg)\n"]
     together = {key: [item for results in runs for item in results[key]] for key in ("rows", "growth", "checks")}

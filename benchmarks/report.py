@@ -13,7 +13,9 @@ GROWTH_HEADS = ("program", "sizes", "wall", "peak", "exponent", "below", "")
 
 def as_text(results: Mapping[str, Any]) -> str:
     """Everything, for a terminal."""
-    parts = [machine_line(results), _aligned([HEADS, *measured_rows(results)])]
+    parts = [machine_line(results)]
+    if results["rows"]:
+        parts.append(_aligned([HEADS, *measured_rows(results)]))
     if results["growth"]:
         parts.append(_aligned([GROWTH_HEADS, *growth_rows(results)]))
     return "\n\n".join([*parts, *check_lines(results)])
