@@ -88,6 +88,14 @@ def kill_at_random(folder: Path, *, times: int, seed: int) -> tuple[int, int]:
     return seen["old"], seen["new"]
 
 
+def test_a_list_that_a_killed_run_was_about_to_put_in_place_goes_with_the_next_one(folder: Path):
+    run(folder, *steps(0.25))
+    (folder / f".modelrecipe-0a1b2c3d-{LIST}").write_text("{}")
+    (folder / f".modelrecipe-notes-{LIST}").write_text("somebody's")
+    run(folder, *steps(0.5))
+    assert leftovers(folder) == [f".modelrecipe-notes-{LIST}"]
+
+
 def test_two_runs_at_once_end_whole(folder: Path):
     write_recipe(folder, *steps(0.5))
     one, other = start(folder, "-q"), start(folder, "-q")

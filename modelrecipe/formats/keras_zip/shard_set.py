@@ -8,6 +8,7 @@ both sets is whole, and a file has the first shard's own name: Keras opens that 
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -175,9 +176,12 @@ def _hidden_of(target: Path) -> list[Path]:
 
 
 def _clear(target: Path) -> None:
-    """Remove what killed runs left behind: hidden shards that no list names, and the first shard that was one."""
+    """Remove what killed runs left behind: lists, shards that no list names, and the first one that was such."""
     if fcntl is None:
         return
+    for path in target.parent.glob(f"{_HIDDEN}{'[0-9a-f]' * 8}-{glob.escape(target.name)}"):
+        if path.is_file():  # a folder of that name is a run's that has not come here yet
+            path.unlink()
     named = _standing(target)
     first = target.with_name(shard_name(target.name, 0))
     for path in _hidden_of(target):
