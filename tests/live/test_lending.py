@@ -169,18 +169,23 @@ def test_without_gaps_the_file_is_the_same(tmp_path: Path, monkeypatch: pytest.M
     assert content(tmp_path / "one.keras") == content(tmp_path / "other.keras")
 
 
+def lent_out(name: str, folder: Path) -> tuple[Any, build.Built, lending.Loans]:
+    """A model of the zoo as a document, and built of it without any numbers of its own."""
+    zoo.ZOO[name]().save(folder / "m.keras")
+    checkpoint = formats.read_checkpoint(folder / "m.keras")
+    built = build.build(checkpoint.model, seed=0, filled=[item.layer.key for item in walk(checkpoint.model)])
+    loans = lending.Loans()
+    filling.fill_all(built, checkpoint, loans)
+    return checkpoint, built, loans
+
+
 @pytest.mark.parametrize("name", ["chain", "bfloat16"])
 def test_all_that_passes_through_leaves_gaps(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    zoo.ZOO[name]().save(tmp_path / "m.keras")
-    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
-
     def refuse(loans: lending.Loans, variable: Any) -> None:
         raise AssertionError(f"'{variable.path}' goes through Keras")
 
     monkeypatch.setattr(lending.Loans, "value", refuse)
-    built = build.build(checkpoint.model, seed=0, filled=[item.layer.key for item in walk(checkpoint.model)])
-    loans = lending.Loans()
-    filling.fill_all(built, checkpoint, loans)
+    _, built, loans = lent_out(name, tmp_path)
     gaps = Gaps(loans)
     with lending.lent(loans):
         save.save_passing(built.model, tmp_path / "out.keras", "keras", gaps)
@@ -194,11 +199,7 @@ def stored(path: Path) -> set[str]:
 
 def test_a_layer_may_look_at_what_it_saved(tmp_path: Path):
     """A gap is filled as soon as anybody reads it, or goes when it is dropped."""
-    zoo.ZOO["chain"]().save(tmp_path / "m.keras")
-    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
-    built = build.build(checkpoint.model, seed=0, filled=[item.layer.key for item in walk(checkpoint.model)])
-    loans = lending.Loans()
-    filling.fill_all(built, checkpoint, loans)
+    checkpoint, built, loans = lent_out("chain", tmp_path)
     layer = next(layer for layer in built.model.layers if len(layer.weights) > 1)
     plain = type(layer).save_own_variables
     seen: list[Any] = []
@@ -224,11 +225,7 @@ def test_a_layer_may_look_at_what_it_saved(tmp_path: Path):
 
 
 def test_a_file_that_a_layer_writes_for_itself_has_its_numbers(tmp_path: Path):
-    zoo.ZOO["chain"]().save(tmp_path / "m.keras")
-    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
-    built = build.build(checkpoint.model, seed=0, filled=[item.layer.key for item in walk(checkpoint.model)])
-    loans = lending.Loans()
-    filling.fill_all(built, checkpoint, loans)
+    _, built, loans = lent_out("chain", tmp_path)
     layer = next(layer for layer in built.model.layers if len(layer.weights) > 1)
 
     class Keeping(type(layer)):
