@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelrecipe.graph import Layer, iter_refs
+from modelrecipe.graph import Layer
+from modelrecipe.references import iter_refs
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelrecipe.graph import Graph, Layer, iter_refs
 from modelrecipe.identity import cached_by_identity
+from modelrecipe.references import iter_refs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from modelrecipe.graph import Graph, Layer
 
 _EXIT = "\0exit"
 

@@ -13,42 +13,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelrecipe.identity import cached_by_identity
+from modelrecipe.references import iter_refs, map_refs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-Shape = tuple[int | None, ...]
+    from modelrecipe.references import TensorRef
+
 Kind = Literal["functional", "sequential"]
-
-_SEQUENCES = (list, tuple)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TensorRef:
-    """One symbolic tensor: output number `index` of call number `call` of the layer `layer`.
-
-    Args:
-        layer: the producing layer's name, within the same graph.
-        call: which call of that layer, counted from 0 in the order of `Layer.calls`.
-        index: which of the call's output tensors.
-        shape: as recorded in the file, `(None, 4)` with None for unknown sizes; None where nothing is recorded.
-        dtype: as recorded in the file.
-        facts: whatever else Keras recorded about the tensor.
-        expected: the shape that the taker was made for, where an edit put this tensor in another one's place.
-    """
-
-    layer: str
-    call: int = 0
-    index: int = 0
-    shape: Shape | None = field(default=None, compare=False)
-    dtype: str | None = field(default=None, compare=False)
-    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    expected: Shape | None = field(default=None, compare=False)
-
-    @property
-    def key(self) -> tuple[str, int, int]:
-        """What identifies the tensor inside its graph."""
-        return (self.layer, self.call, self.index)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,36 +182,6 @@ class Located:
         return is_trainable(self.layer) and (is_sequential or is_trainable(whole))
 
 
-def iter_refs(structure: Any) -> Iterator[TensorRef]:
-    """Every `TensorRef` in nested lists, tuples and mappings, in the order in which Keras numbers them.
-
-    Mappings go by sorted key (keras, `tree.flatten`), whatever the order they are written in.
-    """
-    if isinstance(structure, TensorRef):
-        yield structure
-    elif isinstance(structure, dict):
-        for key in sorted(structure):
-            yield from iter_refs(structure[key])
-    elif isinstance(structure, _SEQUENCES):
-        for value in structure:
-            yield from iter_refs(value)
-
-
-def map_refs(structure: Any, function: Callable[[TensorRef], Any]) -> Any:
-    """The same structure with every `TensorRef` put through `function`; the very same where that changes nothing."""
-    if isinstance(structure, TensorRef):
-        return function(structure)
-    if isinstance(structure, dict):
-        mapped = {key: map_refs(value, function) for key, value in structure.items()}
-        return mapped if any(mapped[key] is not value for key, value in structure.items()) else structure
-    if isinstance(structure, _SEQUENCES):
-        items = [map_refs(value, function) for value in structure]
-        if all(new is old for new, old in zip(items, structure, strict=True)):
-            return structure
-        return tuple(items) if isinstance(structure, tuple) else items
-    return structure
-
-
 def is_trainable(layer: Layer) -> bool:
     """The layer's own flag; True where its class has none."""
     return bool(layer.config.get("trainable", True))
@@ -278,7 +220,7 @@ def update_layers(model: Layer, changed: Mapping[str, Callable[[Layer], Layer]])
     """Put the layers at the paths of `changed` through their functions, however deep they stand.
 
     Every copy of a layer that is shared between graphs (one key) is changed alike. Wiring is not touched: use
-    `rewire` where names or calls change.
+    `Layer.map` where names or calls change.
     """
     keys = {located.path: located.layer.key for located in walk(model)}
     return _update(model, {keys[path]: function for path, function in changed.items()})

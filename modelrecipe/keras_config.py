@@ -13,8 +13,9 @@ from typing import Any
 
 from modelrecipe.call_numbers import number_calls
 from modelrecipe.errors import FileError
-from modelrecipe.graph import Call, Graph, Layer, TensorRef, map_refs
+from modelrecipe.graph import Call, Graph, Layer
 from modelrecipe.old_calls import read_call, write_call
+from modelrecipe.references import TensorRef, map_refs
 
 _TENSOR = "__keras_tensor__"
 _GRAPH_KEYS = ("layers", "input_layers", "output_layers")

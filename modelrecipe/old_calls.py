@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
-from modelrecipe.graph import Call, Graph, TensorRef, iter_refs
+from modelrecipe.graph import Call, Graph
+from modelrecipe.references import TensorRef, iter_refs
 
 CONSTANT = "_CONSTANT_VALUE"
 

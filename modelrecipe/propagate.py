@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe import shapes
-from modelrecipe.graph import Call, Graph, Layer, Located, Shape, TensorRef, iter_refs, locate, map_refs, walk
+from modelrecipe.graph import Call, Graph, Layer, Located, locate, walk
 from modelrecipe.identity import cached_by_identity
+from modelrecipe.references import Shape, TensorRef, iter_refs, map_refs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

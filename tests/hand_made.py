@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from modelrecipe.checkpoint import Checkpoint
-from modelrecipe.graph import Call, Graph, Layer, TensorRef
+from modelrecipe.graph import Call, Graph, Layer
+from modelrecipe.references import TensorRef
 from modelrecipe.weights import Tensor, Weights
 
 OPERATIONS = "keras.src.ops.numpy"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from modelrecipe.checkpoint import Checkpoint
-from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs
+from modelrecipe.graph import Call, Graph, Layer
+from modelrecipe.references import Shape, TensorRef, iter_refs, map_refs
 from modelrecipe.weights import Tensor, Weights
 
 

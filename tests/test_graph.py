@@ -7,19 +7,8 @@ import numpy as np
 import pytest
 
 from modelrecipe.formats import read_checkpoint
-from modelrecipe.graph import (
-    Call,
-    Graph,
-    Layer,
-    TensorRef,
-    is_trainable,
-    iter_refs,
-    locate,
-    map_refs,
-    update_graph,
-    update_layers,
-    walk,
-)
+from modelrecipe.graph import Call, Graph, Layer, is_trainable, locate, update_graph, update_layers, walk
+from modelrecipe.references import TensorRef, iter_refs, map_refs
 from tests import zoo
 
 

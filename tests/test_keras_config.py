@@ -6,8 +6,9 @@ import zipfile
 import pytest
 
 from modelrecipe.errors import FileError
-from modelrecipe.graph import iter_refs, walk
+from modelrecipe.graph import walk
 from modelrecipe.keras_config import read_model, write_model
+from modelrecipe.references import iter_refs
 from tests import zoo
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from modelrecipe.graph import Call, Graph, Layer, TensorRef
+from modelrecipe.graph import Call, Graph, Layer
 from modelrecipe.old_calls import plain_ends, read_call, write_call
+from modelrecipe.references import TensorRef
 
 A, B = TensorRef(layer="a"), TensorRef(layer="b", call=1, index=2)
 

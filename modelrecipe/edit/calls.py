@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.errors import EditError
-from modelrecipe.graph import iter_refs, map_refs
+from modelrecipe.references import iter_refs, map_refs
 
 if TYPE_CHECKING:
-    from modelrecipe.graph import Call, Layer, TensorRef
+    from modelrecipe.graph import Call, Layer
+    from modelrecipe.references import TensorRef
 
 
 def single_input(layer: Layer, number: int) -> TensorRef:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from modelrecipe import catalog, shapes
 from modelrecipe.errors import ShapeError
 from modelrecipe.flow import Flow
-from modelrecipe.graph import Call, Graph, Layer, Shape, walk
+from modelrecipe.graph import Call, Graph, Layer, walk
 from modelrecipe.identity import cached_by_identity
 from modelrecipe.propagate import TensorKey, own_shapes
+from modelrecipe.references import Shape
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs
+from modelrecipe.references import TensorRef, iter_refs
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from modelrecipe.graph import Call, Graph, Layer
 
 
 def without_masks_of(graph: Graph, *names: str) -> Graph:

@@ -13,10 +13,12 @@ from modelrecipe.edit.calls import adapted
 from modelrecipe.edit.masks import without_masks_of
 from modelrecipe.edit.rewire import check_new, take, taps_of
 from modelrecipe.errors import EditError
-from modelrecipe.graph import Graph, Layer, TensorRef, iter_refs, map_refs
+from modelrecipe.references import TensorRef, iter_refs, map_refs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from modelrecipe.graph import Graph, Layer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from modelrecipe.edit.calls import single_input, with_input
 from modelrecipe.edit.masks import without_masks_of
 from modelrecipe.errors import EditError
-from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs, map_refs
+from modelrecipe.graph import Call, Graph, Layer
+from modelrecipe.references import TensorRef, iter_refs, map_refs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe import shapes
-from modelrecipe.graph import iter_refs, walk
+from modelrecipe.graph import walk
 from modelrecipe.propagate import shapes_into
+from modelrecipe.references import iter_refs
 from modelrecipe.selector import dtype_of
 from modelrecipe.weights import Weights
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from modelrecipe.checkpoint import Checkpoint
-    from modelrecipe.graph import Call, Located, Shape
+    from modelrecipe.graph import Call, Located
+    from modelrecipe.references import Shape
     from modelrecipe.weights import Tensor
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from modelrecipe.checkpoint import Checkpoint
-    from modelrecipe.graph import Layer, Located, Shape
+    from modelrecipe.graph import Layer, Located
+    from modelrecipe.references import Shape
 
 Wanted = Literal["keep", "fresh"] | None
 

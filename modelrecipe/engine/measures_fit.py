@@ -10,8 +10,8 @@ from modelrecipe.engine.feeds import below
 from modelrecipe.engine.totals import callers_ends
 from modelrecipe.engine.training_fit import losses, refuse_unfit
 from modelrecipe.errors import LanguageError, Problems
-from modelrecipe.graph import iter_refs
 from modelrecipe.measures import shape
+from modelrecipe.references import iter_refs
 from modelrecipe.training.keras_objects import CHOSEN, Loss, Metric
 
 if TYPE_CHECKING:

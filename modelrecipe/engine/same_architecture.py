@@ -11,8 +11,9 @@ from ctypes import c_float
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
-from modelrecipe.graph import Call, Graph, Layer, TensorRef, iter_refs, walk
+from modelrecipe.graph import Call, Graph, Layer, walk
 from modelrecipe.old_calls import plain_ends
+from modelrecipe.references import TensorRef, iter_refs
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from modelrecipe.graph import TensorRef, iter_refs
 from modelrecipe.outcome import Signature, Totals
 from modelrecipe.propagate import end_shapes
+from modelrecipe.references import TensorRef, iter_refs
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.formats.same_layout import has_other_flags
-from modelrecipe.graph import iter_refs
+from modelrecipe.references import iter_refs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

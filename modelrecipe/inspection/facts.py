@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from modelrecipe.checkpoint import Mended
-    from modelrecipe.graph import Shape
     from modelrecipe.outcome import Totals
+    from modelrecipe.references import Shape
 
 
 @dataclass(frozen=True, kw_only=True)

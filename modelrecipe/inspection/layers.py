@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelrecipe.graph import Located, Shape, walk
+from modelrecipe.graph import Located, walk
 from modelrecipe.inspection.facts import LayerFacts, WeightFacts
 from modelrecipe.propagate import TensorKey, own_shapes
 from modelrecipe.selector import dtype_of
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.references import Shape
     from modelrecipe.weights import Tensor
 
 

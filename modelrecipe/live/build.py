@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe.edit.masks import LostMasks
 from modelrecipe.errors import BuildError, ShapeError
 from modelrecipe.formats.tensorflow import TFSM_CLASS
-from modelrecipe.graph import Call, Graph, Layer, Shape, TensorRef, iter_refs, map_refs, walk
+from modelrecipe.graph import Call, Graph, Layer, walk
 from modelrecipe.live.adapters import alphas
 from modelrecipe.live.construct import foreign_code, make, reason
 from modelrecipe.live.private import can_defer, deferring, initialise, inner_layers, sharing_scope
 from modelrecipe.live.session import import_keras, seeded
 from modelrecipe.old_calls import plain_ends
+from modelrecipe.references import Shape, TensorRef, iter_refs, map_refs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from modelrecipe.catalog.entry import find
-from modelrecipe.graph import Shape
+from modelrecipe.references import Shape
 from modelrecipe.shapes import layers, operations, windows
 from modelrecipe.shapes.given import Given, MisfitError
 from modelrecipe.shapes.variables import variable_shapes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe.catalog.entry import find
 
 if TYPE_CHECKING:
-    from modelrecipe.graph import Shape
+    from modelrecipe.references import Shape
 
 Pairs = tuple[tuple[int, int], ...]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from modelrecipe.catalog.variables import class_of
-from modelrecipe.graph import Shape
+from modelrecipe.references import Shape
 from modelrecipe.shapes.given import Given, MisfitError, axis_in, demand, known, of_rank, only, positive, whole
 
 Front = Callable[[str, Mapping[str, Any], Sequence[Shape]], Shape | None]

@@ -10,7 +10,7 @@ from modelrecipe.shapes.layers import joined, reshaped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modelrecipe.graph import Shape
+    from modelrecipe.references import Shape
 
 ELEMENTWISE = [
     "Abs",

@@ -10,7 +10,7 @@ from typing import Any
 
 from modelrecipe.catalog.entry import find
 from modelrecipe.catalog.variables import variables
-from modelrecipe.graph import Shape
+from modelrecipe.references import Shape
 from modelrecipe.shapes.given import Given, MisfitError, axes_in, channels, demand, known, only, positive
 from modelrecipe.shapes.layers import inner
 from modelrecipe.shapes.windows import rank_of

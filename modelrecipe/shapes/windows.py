@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from modelrecipe.graph import Shape
+from modelrecipe.references import Shape
 from modelrecipe.shapes.given import Given, Pairs, channels, demand, image, of_rank, positive, spatial, spread, whole
 
 Rule = Callable[[Given, Sequence[Shape]], Shape]

@@ -11,8 +11,9 @@ from modelrecipe import measures
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import CheckError, LanguageError
 from modelrecipe.fields import Doc, Rule
-from modelrecipe.graph import Shape, iter_refs, locate
+from modelrecipe.graph import locate
 from modelrecipe.propagate import end_shapes
+from modelrecipe.references import Shape, iter_refs
 from modelrecipe.selector import Selector, backward_range, compare, count_range
 from modelrecipe.step import NOTHING, Bench, Step, Touch
 from modelrecipe.training.examples import Demanded, value_of

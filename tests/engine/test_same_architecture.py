@@ -6,7 +6,8 @@ import pytest
 
 from modelrecipe.engine.same_architecture import differences
 from modelrecipe.formats import read_checkpoint
-from modelrecipe.graph import Layer, iter_refs, map_refs, update_graph, update_layers
+from modelrecipe.graph import Layer, update_graph, update_layers
+from modelrecipe.references import iter_refs, map_refs
 from tests import zoo
 
 

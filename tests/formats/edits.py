@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelrecipe.graph import Layer, TensorRef, locate, map_refs, update_layers, walk
+from modelrecipe.graph import Layer, locate, update_layers, walk
+from modelrecipe.references import TensorRef, map_refs
 
 if TYPE_CHECKING:
     import keras

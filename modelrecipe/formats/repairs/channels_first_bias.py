@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelrecipe.formats.repair import Repair, Writer
-from modelrecipe.graph import Call, Layer, TensorRef, map_refs, walk
+from modelrecipe.graph import Call, Layer, walk
 from modelrecipe.propagate import graph_shapes
+from modelrecipe.references import TensorRef, map_refs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

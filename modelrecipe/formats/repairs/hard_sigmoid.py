@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from modelrecipe.formats.repair import Json, Repair, Writer
 from modelrecipe.formats.repairs.gate_scaling import FACTOR, with_factor
 from modelrecipe.formats.repairs.hard_sigmoid_layer import NAME, is_custom, is_hard_sigmoid, mend_layer
-from modelrecipe.graph import Graph, Layer, Located, TensorRef, walk
+from modelrecipe.graph import Graph, Layer, Located, walk
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.references import TensorRef
     from modelrecipe.weights import Weights
 
 _SAME = "hard_sigmoid keeps its old meaning, clip(0.2 x + 0.5, 0, 1): exactly in real arithmetic, here to float noise"

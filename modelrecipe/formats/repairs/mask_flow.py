@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from modelrecipe.formats.repair import is_layer
-from modelrecipe.graph import TensorRef, iter_refs
+from modelrecipe.references import TensorRef, iter_refs
 
 if TYPE_CHECKING:
     from modelrecipe.graph import Call, Graph, Layer

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from modelrecipe.errors import FileError
 from modelrecipe.formats.repair import Repair, Writer
 from modelrecipe.formats.repairs.mask_flow import RECURRENT, TAKERS, Flow, Source
-from modelrecipe.graph import Call, Graph, Layer, TensorRef
+from modelrecipe.graph import Call, Graph, Layer
+from modelrecipe.references import TensorRef
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

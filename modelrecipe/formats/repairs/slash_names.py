@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe.formats.repair import Json, Repair, Writer, map_inside, with_config
-from modelrecipe.graph import Graph, Layer, TensorRef, map_refs
 from modelrecipe.keras_config import read_model, write_model
+from modelrecipe.references import TensorRef, map_refs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelrecipe.checkpoint import Checkpoint
+    from modelrecipe.graph import Graph, Layer
 
 
 def _mend(checkpoint: Checkpoint, writer: Writer) -> tuple[Checkpoint, Sequence[str]]:

@@ -13,7 +13,8 @@ from modelrecipe.checkpoint import Checkpoint, Origin
 from modelrecipe.errors import FileError
 from modelrecipe.formats.tensorflow import TFSM, TFSM_CLASS
 from modelrecipe.formats.tensorflow.saved_objects import Argument, SavedModel, Signature, open_saved_model
-from modelrecipe.graph import Call, Graph, Layer, TensorRef
+from modelrecipe.graph import Call, Graph, Layer
+from modelrecipe.references import TensorRef
 from modelrecipe.weights import Weights
 
 if TYPE_CHECKING:
