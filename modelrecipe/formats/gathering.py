@@ -20,7 +20,7 @@ import numpy as np
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import damage_of
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
-from modelrecipe.formats.passing import ONE_WHOLE, Passed, Region, Streamed, bytes_of, hash_piece
+from modelrecipe.formats.passing import Passed, Region, Streamed, bytes_of, hash_piece
 from modelrecipe.formats.runs import PIECE, changed, in_runs
 from modelrecipe.weights import hasher
 
@@ -156,7 +156,7 @@ def _pass(part: Part, out: Out) -> Passed | None:
     source = stored.source if tensor is None else tensor.source
     before = after if tensor is None else None
     if not _is_piecewise(source, kind, tensor):
-        with ONE_WHOLE:
+        with out.whole:
             piece = bytes_of(to_stored(stored.source() if tensor is None else tensor.read(), kind))
             hash_piece(after, piece)
             out.write(piece)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from modelrecipe.formats.runs import Out, Run
     from modelrecipe.new_file import NewFile
     from modelrecipe.weights import Tensor
-
-
-ONE_WHOLE = Lock()
-"""Who holds this may have a whole tensor in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +196,7 @@ def _pass(region: Region, reader: _Reader, out: Out) -> _Passing:
         return _Passing(region, before, after)
     for piece in reader.take(source.size):
         hash_piece(before, piece)
-    with ONE_WHOLE:
+    with out.whole:
         new = bytes_of(to_stored(tensor.read(), np.dtype(source.stored)))
         hash_piece(after, new)
         out.write(new)

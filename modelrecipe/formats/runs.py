@@ -9,6 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
+from threading import Lock
 from typing import IO, TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from isal import isal_zlib
@@ -76,11 +77,13 @@ class Out:
     Args:
         part: takes it.
         place: where the next piece will stand in the new file.
+        whole: who holds this may have a whole tensor in memory, of all that write the file.
         crc: the checksum of what went there.
     """
 
     part: Part
     place: int
+    whole: Lock
     crc: int = 0
 
     def write(self, piece: Buffer) -> None:
@@ -118,11 +121,11 @@ def in_runs(
     Returns:
         What `pass_run` gave for each run, in order, and the checksum of all bytes.
     """
-    begin = file.tell()
+    begin, whole = file.tell(), Lock()
 
     def work(run: Run[_Placed]) -> tuple[_Done, int]:
         with file.part(begin + run.start) as part:
-            out = Out(part, run.start)
+            out = Out(part, run.start, whole)
             return pass_run(run, out), out.crc
 
     runs = [*_runs(tensors, size)]
