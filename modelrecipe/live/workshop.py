@@ -200,9 +200,8 @@ class Workshop:
         # A layer may do what a scope forbids, as to make a variable while it is saved: then the model is filled.
         with contextlib.suppress(FileError):
             model, note = self._compiled(checkpoint, loans) if is_whole else (self._filled(checkpoint, loans), None)
-            if note is None:  # what cannot be compiled now may be when it is filled
-                with lent(loans):
-                    return [*save.save_passing(model, path, format, Gaps(loans)), *loans.passed], None
+            with lent(loans):
+                return [*save.save_passing(model, path, format, Gaps(loans)), *loans.passed], note
         model, note = self._compiled(checkpoint, None) if is_whole else (self._filled(checkpoint, None), None)
         with quick_saving():
             return save.save_passing(model, path, format), note

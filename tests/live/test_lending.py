@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -114,6 +115,28 @@ def test_of_a_compiled_model_only_what_trains_holds_numbers(tmp_path: Path):
     assert built.model.trainable_weights
     assert not any(private.is_empty(variable) for variable in built.model.trainable_weights)
     assert all(private.is_empty(variable) for variable in built.model.non_trainable_weights)
+
+
+def test_a_training_configuration_that_keras_cannot_read_costs_no_second_filling(tmp_path: Path):
+    model = zoo.ZOO["chain"]()
+    model.layers[1].trainable = False
+    model.compile(optimizer="adam", loss="mse")
+    model.save(tmp_path / "m.keras")
+    checkpoint = formats.read_checkpoint(tmp_path / "m.keras")
+    assert checkpoint.origin is not None
+    gone = {"module": "gone", "class_name": "Gone", "config": {}, "registered_name": "Gone"}
+    compiled = {**(checkpoint.origin.compile_config or {}), "loss": gone}
+    checkpoint = replace(checkpoint, origin=replace(checkpoint.origin, compile_config=compiled))
+    said: list[str] = []
+    shop = workshop(tmp_path)
+    shop.progress = said.append
+    passed, note = shop.save(checkpoint, tmp_path / "out.keras", "keras")
+    assert (note or "").startswith("written uncompiled: Keras cannot read the source's training configuration (")
+    assert said.count("filling in the weights") == 1
+    assert len(passed) == len(model.weights)
+    again = keras.saving.load_model(tmp_path / "out.keras")
+    assert not again.compiled
+    zoo.assert_same_outputs(model, again, zoo.sample_inputs(model))
 
 
 def test_a_model_that_was_written_can_still_be_filled_and_trained(tmp_path: Path):
