@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from modelrecipe.errors import FileError, did_you_mean
 from modelrecipe.files import beginning
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5.opening import open_hdf5
-from modelrecipe.formats.hdf5.tree import read_tree
+from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.keras_zip import reading as keras_zip
 from modelrecipe.formats.keras_zip.beside import ALONE, IN_SHARDS, is_whole
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER, bind
@@ -112,10 +111,7 @@ def read_weights(path: Path, model: Layer) -> Weights:
         from modelrecipe.formats.keras_zip import shards
 
         return bind(model, shards.read(path)[0]).weights
-    extent = Extent.whole(path)
-    with open_hdf5(extent) as handle:
-        root = read_tree(handle, extent, skip=(OPTIMIZER,))
-    return bind(model, root).weights
+    return bind(model, tree_of(Extent.whole(path), {OPTIMIZER})).weights
 
 
 def _sniff(path: Path, *, is_decided: bool) -> str:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
-
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import damage_of, open_hdf5
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, to_stored
@@ -23,6 +21,8 @@ from modelrecipe.formats.runs import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import h5py
 
     from modelrecipe.new_file import NewFile
     from modelrecipe.weights import Tensor
@@ -78,6 +78,8 @@ class Rewriting:
         if not (self.dropped or self.changes or scattered):
             yield Prepared(base=extent, regions=self._regions(sources, sources))
             return
+        import h5py  # only what changes more than numbers needs it
+
         with tempfile.TemporaryDirectory(prefix=".modelrecipe-", dir=folder) as name:
             copy = Path(name) / "copy.h5"
             if self.dropped:
@@ -135,6 +137,8 @@ def _copy_with_holes(extent: Extent, target: Path, sources: Mapping[str, object]
 
 def _copy_without(extent: Extent, target: Path, dropped: frozenset[str]) -> None:
     """Copy object by object, because HDF5 would keep the room of dropped groups."""
+    import h5py
+
     with open_hdf5(extent) as source, h5py.File(target, "w") as copy:
         for name, value in source.attrs.items():
             copy.attrs[name] = value

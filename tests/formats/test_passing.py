@@ -16,9 +16,8 @@ from modelrecipe import new_file
 from modelrecipe.errors import FileError
 from modelrecipe.formats import passing, runs
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5.opening import open_hdf5
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
-from modelrecipe.formats.hdf5.tree import read_tree
+from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.passing import Region, stream, verify
 from modelrecipe.new_file import PAGE, NewFile
 from modelrecipe.weights import Elementwise, Tensor, digest_array, hasher
@@ -56,8 +55,7 @@ def write(path: Path, datasets: dict[str, np.ndarray], **options: Any) -> Path:
 
 
 def sources(extent: Extent) -> dict[str, ContiguousSource]:
-    with open_hdf5(extent) as handle:
-        found = {item.path: item.source for item in read_tree(handle, extent).below()}
+    found = {item.path: item.source for item in tree_of(extent).below()}
     return {path: source for path, source in found.items() if isinstance(source, ContiguousSource)}
 
 

@@ -15,8 +15,7 @@ from modelrecipe import formats
 from modelrecipe.errors import FileError
 from modelrecipe.files import atomic_output
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5.opening import open_hdf5
-from modelrecipe.formats.hdf5.tree import read_tree
+from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.rewriting import Rewriting
 from modelrecipe.new_file import NewFile
 from modelrecipe.weights import Elementwise, Tensor, digest_array
@@ -75,8 +74,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def tensors(extent: Extent) -> dict[str, Tensor]:
-    with open_hdf5(extent) as handle:
-        found = list(read_tree(handle, extent).below())
+    found = list(tree_of(extent).below())
     return {
         item.path: Tensor(name=item.path, slot=item.path, shape=item.shape, dtype=item.dtype, source=item.source)
         for item in found

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import h5py
-
 from modelrecipe.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import h5py
 
     from modelrecipe.formats.extent import Extent
 
@@ -23,6 +23,8 @@ def open_hdf5(extent: Extent) -> Iterator[h5py.File]:
     Raises:
         FileError: the file is damaged.
     """
+    import h5py  # what only reads files of the plain form does without
+
     with extent.window() as window, damage_of(extent.file), h5py.File(window, "r") as handle:
         yield handle
 

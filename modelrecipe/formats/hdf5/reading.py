@@ -17,7 +17,7 @@ from modelrecipe.formats.hdf5.layers import OWN, Assigned, assign
 from modelrecipe.formats.hdf5.opening import as_text, open_hdf5
 from modelrecipe.formats.hdf5.recorded_names import Recorded
 from modelrecipe.formats.hdf5.tensors import Group
-from modelrecipe.formats.hdf5.tree import read_tree
+from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.json_text import read_object
 from modelrecipe.formats.mending import mend_config, mend_document, mend_lists, with_backend
 from modelrecipe.formats.repair import Writer
@@ -102,7 +102,7 @@ def open_contents(path: Path) -> Contents:
         }
         names = set(handle)
         if CONFIG in attributes and WEIGHTS in names:
-            tree = read_tree(handle, extent, skip=names - {WEIGHTS})
+            tree = tree_of(extent, names - {WEIGHTS})
             listed = listed_weights(handle[WEIGHTS], tree.groups.get(WEIGHTS))  # type: ignore[arg-type]  # a dataset lists nothing
         else:
             tree, listed = Group(), {}

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from modelrecipe.checkpoint import Checkpoint, Origin
 from modelrecipe.errors import FileError
 from modelrecipe.formats import json_text
-from modelrecipe.formats.hdf5.opening import open_hdf5
-from modelrecipe.formats.hdf5.tree import tree_of
+from modelrecipe.formats.hdf5.tree import names_of, tree_of
 from modelrecipe.formats.json_text import read_object
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER, Bound, bind
 from modelrecipe.formats.keras_zip.members import open_members
@@ -152,14 +151,8 @@ def _configuration(content: bytes) -> dict[str, Any]:
 
 
 def _read_weights(extent: Extent) -> tuple[Group, bool]:
-    has_optimizer_state = _has_optimizer(extent)
+    has_optimizer_state = OPTIMIZER in names_of(extent)
     return tree_of(extent, {OPTIMIZER} if has_optimizer_state else ()), has_optimizer_state
-
-
-@lru_cache(maxsize=2)
-def _has_optimizer(extent: Extent) -> bool:
-    with open_hdf5(extent) as handle:
-        return OPTIMIZER in handle
 
 
 @contextmanager

@@ -12,9 +12,8 @@ from typing import Any
 from modelrecipe.errors import FileError
 from modelrecipe.files import read_text
 from modelrecipe.formats.extent import Extent
-from modelrecipe.formats.hdf5.opening import open_hdf5
 from modelrecipe.formats.hdf5.tensors import Group
-from modelrecipe.formats.hdf5.tree import read_tree
+from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER
 
 MAP = "weight_map"
@@ -33,8 +32,7 @@ def read(path: Path) -> tuple[Group, tuple[Path, ...]]:
     root = Group()
     for shard in shards:
         extent = Extent.whole(shard)
-        with open_hdf5(extent) as handle:
-            root = _together(path, root, read_tree(handle, extent, skip=(OPTIMIZER,)))
+        root = _together(path, root, tree_of(extent, {OPTIMIZER}))
     return root, shards
 
 

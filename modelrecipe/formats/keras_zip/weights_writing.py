@@ -14,8 +14,7 @@ from modelrecipe.errors import FileError
 from modelrecipe.files import beginning
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.gathering import Gathered, gathered
-from modelrecipe.formats.hdf5.opening import open_hdf5
-from modelrecipe.formats.hdf5.tree import tree_of
+from modelrecipe.formats.hdf5.tree import names_of, tree_of
 from modelrecipe.formats.keras_zip import reading, shards
 from modelrecipe.formats.keras_zip.beside import ALONE, IN_SHARDS
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER
@@ -219,5 +218,4 @@ def _skipped(extent: Extent) -> set[str]:
 
 
 def _has_optimizer(extent: Extent) -> bool:
-    with open_hdf5(extent) as handle:
-        return OPTIMIZER in handle
+    return OPTIMIZER in names_of(extent)

@@ -16,7 +16,7 @@ from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5 import reading as hdf5
 from modelrecipe.formats.hdf5.opening import as_text, open_hdf5
 from modelrecipe.formats.hdf5.tensors import Group, StoredTensor
-from modelrecipe.formats.hdf5.tree import read_tree
+from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.keras_zip import reading as keras_zip
 from modelrecipe.formats.keras_zip import shards as keras_shards
 from modelrecipe.formats.keras_zip.groups import OPTIMIZER
@@ -157,10 +157,10 @@ def _read_hdf5(extent: Extent, keras: str | None = None) -> WeightFile:
         names = set(handle)
         place = handle[hdf5.WEIGHTS] if hdf5.WEIGHTS in names else handle
         if hdf5.WEIGHTS in names or has_lists:
-            tree = read_tree(handle, extent, skip=names - {hdf5.WEIGHTS} if hdf5.WEIGHTS in names else ())
+            tree = tree_of(extent, names - {hdf5.WEIGHTS} if hdf5.WEIGHTS in names else ())
             tree = tree.groups.get(hdf5.WEIGHTS, Group()) if hdf5.WEIGHTS in names else tree
             return _with_lists(extent, place, tree, stamps)  # type: ignore[arg-type]  # a dataset lists nothing
-        root = read_tree(handle, extent, skip=(OPTIMIZER,))
+        root = tree_of(extent, {OPTIMIZER})
     if any(name.startswith(_OF_GROUPS) for name in names):
         return _of_groups(extent.file, (extent.file,), root, "keras_groups", keras)
     return WeightFile(
