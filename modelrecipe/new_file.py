@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -190,18 +188,18 @@ class Part:
 
     def __init__(self, file: NewFile, start: int, block: mmap.mmap) -> None:
         self._file = file
-        self._block = np.frombuffer(block, np.uint8)
+        self._block = memoryview(block)
         self._begun = self._filled = start % PAGE
         self._place = start - self._begun
 
     def write(self, content: Buffer) -> None:
-        """Write all of `content` behind the last."""
-        left = np.frombuffer(memoryview(content), np.uint8)
-        while left.size:
+        """Write all of `content`, which is made of bytes, behind the last."""
+        left = memoryview(content)
+        while left:
             piece = left[: BLOCK - self._filled]
-            self._block[self._filled : self._filled + piece.size] = piece
-            self._filled += piece.size
-            left = left[piece.size :]
+            self._block[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            left = left[len(piece) :]
             if self._filled == BLOCK:
                 self.end()
 
@@ -211,7 +209,7 @@ class Part:
         for start, end in ((self._begun, first), (last, self._filled)):
             if start < end:
                 self._file.put_later(self._place + start, self._block[start:end].tobytes())
-        self._file.put(self._place + first, self._block[first:last].data)
+        self._file.put(self._place + first, self._block[first:last])
         self._place += self._filled
         self._begun = self._filled = 0
 

@@ -307,14 +307,14 @@ def test_help_imports_neither_numpy_nor_rich_nor_jsonschema(folder: Path):
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not list threads")
 @pytest.mark.parametrize("arguments", [["plan", "good.yaml"], ["inspect", "digits_cnn.keras"]], ids=str)
-def test_verbs_that_read_headers_start_no_threads_and_need_neither_jsonschema_nor_h5py(
+def test_verbs_that_read_headers_start_no_threads_and_need_neither_numpy_nor_h5py_nor_jsonschema(
     folder: Path, arguments: list[str]
 ):
     script = (
         "import os, sys\nfrom modelrecipe.cli import main\n"
         f"main({arguments!r}, standalone_mode=False)\n"
-        "found = [name for name in ('jsonschema', 'rich.text', 'h5py') if name in sys.modules]\n"
-        "found += [name for name in os.environ if name == 'OPENBLAS_NUM_THREADS']\n"
+        "found = [name for name in ('jsonschema', 'rich.text', 'h5py', 'numpy') if name in sys.modules]\n"
+        "import numpy\n"
         "sys.exit(' '.join([*found, str(len(os.listdir('/proc/self/task')))]))"
     )
     clean = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}

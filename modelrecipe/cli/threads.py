@@ -5,9 +5,7 @@ That takes as long as reading a small model, and of all that recipes do only pro
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from modelrecipe.steps import WORDS
@@ -20,14 +18,8 @@ _MULTIPLYING = ("merge_lora",)
 
 
 def spare_threads() -> None:
-    """Import NumPy with one thread; not where it is there already, or where the user chose a number."""
-    if "numpy" in sys.modules or _VARIABLE in os.environ:
-        return
-    os.environ[_VARIABLE] = "1"
-    try:
-        importlib.import_module("numpy")
-    finally:
-        del os.environ[_VARIABLE]  # what else this process starts is none of our business
+    """Ask for one thread, of which NumPy hears if it is ever imported; not where the user chose a number."""
+    os.environ.setdefault(_VARIABLE, "1")
 
 
 def multiplies(recipe: Recipe) -> bool:

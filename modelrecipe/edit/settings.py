@@ -132,6 +132,8 @@ def _shown_object(value: Mapping[str, Any]) -> str:
 
 def differing_settings(before: Layer, after: Layer) -> list[str]:
     """The arguments, named as a record names them, in which two states of one layer differ; flags and names aside."""
+    if after is before:
+        return []
     old = {holder.place: holder for holder in holders(before)}
     found: list[str] = []
     for holder in holders(after):

@@ -7,6 +7,7 @@ their words, but neither files nor Keras.
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from modelrecipe.step import Bench
     from modelrecipe.weight_selector import WeightSelector
     from modelrecipe.weights import Tensor
+
+_PACKED = {"float16": "e", "float32": "f", "float64": "d"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,10 +199,19 @@ def is_representable(number: float, dtype: str) -> bool:
     """Whether a number, rounded to the type, is finite, and zero only where it was."""
     if not math.isfinite(number):
         return False
-    import ml_dtypes  # verbs that change no numbers do without
+    rounded = _rounded(number, dtype)
+    return math.isfinite(rounded) and (rounded != 0) == (number != 0)
+
+
+def _rounded(number: float, dtype: str) -> float:
+    """The number of a type that is nearest; where there is none so large, infinity."""
+    if (code := _PACKED.get(dtype)) is not None:
+        try:
+            return struct.unpack(code, struct.pack(code, number))[0]
+        except OverflowError:
+            return math.copysign(math.inf, number)
+    import ml_dtypes  # few models hold numbers of these types
     import numpy as np
 
-    kind = getattr(ml_dtypes, dtype, None) or np.dtype(dtype)
     with np.errstate(over="ignore", under="ignore"):
-        rounded = float(np.asarray(number).astype(kind))
-    return math.isfinite(rounded) and (rounded != 0) == (number != 0)
+        return float(np.asarray(number).astype(getattr(ml_dtypes, dtype, None) or np.dtype(dtype)))

@@ -25,7 +25,7 @@ _KIN = ({"Functional", "Model"},)
 
 def differences(edited: Checkpoint, written: Checkpoint) -> Iterator[str]:
     """What the file has otherwise than the document, in words; nothing where both are the same."""
-    if edited.model.graph is None or written.model.graph is None:
+    if edited.model is written.model or edited.model.graph is None or written.model.graph is None:
         return
     now = {item.path: item.layer for item in walk(written.model)}
     is_of_today = _is_of_today(edited)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from isal import isal_zlib
 
 from modelrecipe.errors import FileError
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     from typing_extensions import Buffer
 
     from modelrecipe.formats.extent import Extent
@@ -179,14 +179,13 @@ class _Passing:
 def _pass(region: Region, reader: _Reader, out: Out) -> _Passing:
     """One tensor, read, edited, hashed and written."""
     source, tensor = region.source, region.tensor
-    is_native = np.dtype(source.stored).isnative
-    before = hasher(source.dtype, source.shape) if is_native else None
+    before = hasher(source.dtype, source.shape) if source.is_native else None
     if tensor is None:
         for piece in reader.take(source.size):
             hash_piece(before, piece)
             out.write(piece)
         return _Passing(region, before, before)
-    after = hasher(source.dtype, source.shape) if is_native else None
+    after = hasher(source.dtype, source.shape) if source.is_native else None
     if tensor.source == source and tensor.is_elementwise:
         for piece in reader.take(source.size):
             hash_piece(before, piece)
@@ -197,7 +196,7 @@ def _pass(region: Region, reader: _Reader, out: Out) -> _Passing:
     for piece in reader.take(source.size):
         hash_piece(before, piece)
     with out.whole:
-        new = bytes_of(to_stored(tensor.read(), np.dtype(source.stored)))
+        new = bytes_of(to_stored(tensor.read(), source.stored))
         hash_piece(after, new)
         out.write(new)
     return _Passing(region, before, after)
@@ -210,13 +209,15 @@ def hash_piece(state: Any, piece: Buffer) -> None:
 
 
 def _edited(tensor: Tensor, source: ContiguousSource, piece: bytes) -> memoryview:
-    values = as_keras(np.frombuffer(piece, np.dtype(source.stored)), source.dtype)
-    return bytes_of(to_stored(tensor.edited(values), np.dtype(source.stored)))
+    import numpy as np  # while one thread imports it, the others pass on what stays
+
+    values = as_keras(np.frombuffer(piece, source.stored), source.dtype)
+    return bytes_of(to_stored(tensor.edited(values), source.stored))
 
 
 def bytes_of(values: np.ndarray[Any, Any]) -> memoryview:
     """An array as the bytes that it is made of."""
-    return values.reshape(-1).view(np.uint8).data
+    return values.reshape(-1).view("u1").data
 
 
 @dataclass(kw_only=True)

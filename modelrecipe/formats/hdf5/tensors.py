@@ -6,10 +6,9 @@ Knows neither Keras layers nor zips.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.opening import open_hdf5
@@ -17,9 +16,13 @@ from modelrecipe.formats.hdf5.opening import open_hdf5
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from modelrecipe.formats.extent import Extent
+
+
+_NATIVE = "|<" if sys.byteorder == "little" else "|>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +46,17 @@ class ContiguousSource:
     @property
     def size(self) -> int:
         """Number of bytes."""
-        return math.prod(self.shape) * np.dtype(self.stored).itemsize
+        return math.prod(self.shape) * int(self.stored[2:])
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the numbers are in this machine's byte order, or have none."""
+        return self.stored[0] in _NATIVE
 
     def __call__(self) -> NDArray[np.generic]:
         """The numbers, in the machine's byte order."""
+        import numpy as np  # who reads no numbers does without
+
         with self.extent.open() as file:
             file.seek(self.extent.start + self.offset)
             raw = np.fromfile(file, np.uint8, self.size)
@@ -71,6 +81,8 @@ class DatasetSource:
 
     def __call__(self) -> NDArray[np.generic]:
         """The numbers, in the machine's byte order."""
+        import numpy as np
+
         with open_hdf5(self.extent) as handle:
             values = np.asarray(handle[self.path][()])  # type: ignore[index]  # the header pass saw a dataset there
         return as_keras(values, self.dtype)
@@ -133,8 +145,11 @@ class Group:
         return group.tensors.get(last) if group else None
 
 
-def to_stored(values: NDArray[np.generic], stored: np.dtype[Any]) -> NDArray[np.generic]:
+def to_stored(values: NDArray[np.generic], stored: str | np.dtype[Any]) -> NDArray[np.generic]:
     """Numbers as the file stores them: the byte order of the dataset, bare bytes for types that HDF5 lacks."""
+    import numpy as np
+
+    stored = np.dtype(stored)
     plain = np.ascontiguousarray(values).reshape(values.shape)
     return plain.view(stored) if stored.kind == "V" else plain.astype(stored, copy=False)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from modelrecipe import measures
 from modelrecipe.errors import LanguageError
 from modelrecipe.formats.keras_zip.places import group_places, in_order
@@ -88,6 +86,7 @@ def _too_large(model: Layer, path: str, size: int, limit: int) -> LanguageError:
 
 def bytes_of(dtype: str) -> int:
     """Bytes of one number of a type, as Keras names it."""
-    import ml_dtypes
+    import ml_dtypes  # only plans of shards ask
+    import numpy as np
 
     return np.dtype(getattr(ml_dtypes, dtype, dtype)).itemsize
