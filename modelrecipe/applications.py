@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from modelrecipe.errors import LanguageError, UnknownKeyError, did_you_mean
 from modelrecipe.fields import Doc, Rule, fields_of
+from modelrecipe.frozen import frozen
 
 _PREPROCESSING = ("include_preprocessing",)
 _V3 = ("alpha", "minimalistic", "dropout_rate", *_PREPROCESSING)
@@ -34,7 +34,7 @@ ARCHITECTURES: Mapping[str, tuple[str, ...]] = {
 _COMMON = ("include_top", "weights", "input_shape", "pooling", "classes", "classifier_activation")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Application:
     """An architecture of `keras.applications` with the arguments of its constructor."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from modelrecipe.applications import Application
 from modelrecipe.errors import LanguageError
 from modelrecipe.fields import Doc
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 Match = Literal["by_path", "by_name", "by_order"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class BareApplication(Application):
     """An architecture of `keras.applications` with the arguments of its constructor, without weights of its own."""
 
     weights: Annotated[None, Doc("null or left out: the weights come from 'weights' beside the architecture")] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Assembly:
     """What is put together.
 

@@ -9,14 +9,14 @@ begin higher. A numbering is right when every call can be made before its result
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Layer
 from modelrecipe.references import iter_refs
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class CallNumbers:
     """For one layer, the number of each call, from 0, under the number that the file uses.
 
@@ -31,7 +31,7 @@ class CallNumbers:
     output_base: int
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class _Used:
     inner: set[int]
     ends: set[int]

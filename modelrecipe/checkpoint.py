@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Layer, Located, walk
 from modelrecipe.keras_config import iter_configs
 from modelrecipe.weights import Tensor, Weights
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _FEW = 3
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Mended:
     """One repair that a file needed (`formats.repairs`).
 
@@ -36,7 +37,7 @@ class Mended:
         return f"{self.repair} ({', '.join(named) if len(named) <= _FEW else f'{len(named)} layers'})"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Origin:
     """The file a checkpoint was read from.
 
@@ -63,7 +64,7 @@ class Origin:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Checkpoint:
     """A model as a document. A step takes one and gives back the edited one.
 

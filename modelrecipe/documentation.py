@@ -9,11 +9,11 @@ import dataclasses
 import inspect
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from modelrecipe.errors import UsageError, did_you_mean
 from modelrecipe.fields import Schema, fields_of, read
+from modelrecipe.frozen import frozen
 from modelrecipe.recipe import iter_problems
 from modelrecipe.schema import include_schema, step_schema
 from modelrecipe.step import Step, Touch
@@ -49,7 +49,7 @@ Example:
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Parameter:
     """One parameter as documentation shows it.
 
@@ -68,7 +68,7 @@ class Parameter:
     doc: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Entry:
     """A step, or a form of value that steps share, as documentation shows it.
 

@@ -7,8 +7,10 @@ room knows neither YAML nor Keras, and prints nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import astuple
 from typing import TYPE_CHECKING, ClassVar
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +20,7 @@ _WIDEST = 72
 _ENDLESS = re.compile(r"(?<![\w'])'(?=[^\s,;:.)])[^'\n]{400,}'|\S{400,}")
 
 
-@dataclass(frozen=True, order=True)
+@frozen(kw_only=False)
 class Place:
     """A spot in a text file: where a problem begins and how many characters to underline.
 
@@ -209,7 +211,7 @@ class Problems(RecipeError):  # noqa: N818 - several errors, not one
 
     def __init__(self, problems: Iterable[RecipeError]) -> None:
         found = list(problems)
-        self.problems = sorted(found, key=lambda problem: problem.place or Place("", 0, 0))
+        self.problems = sorted(found, key=lambda problem: astuple(problem.place) if problem.place else ())
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     @property

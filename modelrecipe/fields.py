@@ -13,9 +13,10 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
+
+from modelrecipe.frozen import frozen
 
 T = TypeVar("T")
 Schema = dict[str, Any]
@@ -23,14 +24,14 @@ Schema = dict[str, Any]
 _SCALARS: Mapping[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null"}
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Doc:
     """What a parameter means, in one line; units where it has any."""
 
     text: str
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(kw_only=False)
 class Rule:
     """Further JSON Schema keywords of a parameter: bounds, patterns, examples.
 
@@ -39,8 +40,11 @@ class Rule:
 
     keywords: Mapping[str, Any]
 
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
-@dataclass(frozen=True)
+
+@frozen(kw_only=False)
 class Field:
     """One parameter as recipes spell it."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from modelrecipe.frozen import frozen
 from modelrecipe.identity import cached_by_identity
 from modelrecipe.references import iter_refs
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _EXIT = "\0exit"
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Flow:
     """Data flow between layer paths.
 

@@ -8,10 +8,11 @@ A model is itself a `Layer` whose `graph` is not None, so a nested model and the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from modelrecipe.frozen import frozen
 from modelrecipe.identity import cached_by_identity
 from modelrecipe.references import iter_refs, map_refs
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Kind = Literal["functional", "sequential"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Call:
     """One call of a layer: positional and keyword arguments, with a `TensorRef` at each place of a tensor.
 
@@ -52,7 +53,7 @@ class Call:
         return self if is_same else Call(args=args, kwargs=kwargs, form=self.form)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Layer:
     """A layer, a bare operation, or a whole model.
 
@@ -117,7 +118,7 @@ class Layer:
         return self.registered_name or self.class_name if self.registered_name != self.class_name else self.class_name
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Graph:
     """The inside of a model: its layers in the file's order, and which tensors enter and leave.
 
@@ -156,7 +157,7 @@ class Graph:
         return any(ref.layer == name for ref in iter_refs(self.outputs))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Located:
     """A layer with where it stands.
 

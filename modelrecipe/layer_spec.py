@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from modelrecipe import catalog
 from modelrecipe.errors import EditError, LanguageError, UnknownKeyError, did_you_mean, nearest_names
 from modelrecipe.fields import Doc
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Layer
 
 Inherit = Literal["config"] | tuple[str, ...]
@@ -17,7 +18,7 @@ _NEEDS = re.compile(r" needs the argument ('.*')$")
 _NEVER_INHERITED = ("name", "trainable", "build_config")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class LayerSpec:
     """A new layer: its class, or class and constructor arguments.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import RecipeError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from modelrecipe.step import Change
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Signature:
     """One tensor that enters or leaves a model; the shape is None where only Keras can tell."""
 
@@ -23,7 +24,7 @@ class Signature:
     dtype: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Totals:
     """Size and ends of a model; a number is None where only Keras can tell it."""
 
@@ -34,7 +35,7 @@ class Totals:
     outputs: tuple[Signature, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StepOutcome:
     """What one step matched and did.
 
@@ -69,7 +70,7 @@ class StepOutcome:
     is_unknown: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Proof:
     """What is known about a written file, tensor by tensor, by digests.
 
@@ -86,7 +87,7 @@ class Proof:
     removed: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Output:
     """One written, or planned, file.
 
@@ -113,7 +114,7 @@ class Output:
     shards: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@frozen
 class Outcome:
     """Everything a plan or a run has to tell.
 

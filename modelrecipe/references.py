@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +15,7 @@ Shape = tuple[int | None, ...]
 _SEQUENCES = (list, tuple)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TensorRef:
     """One symbolic tensor: output number `index` of call number `call` of the layer `layer`.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from modelrecipe import formats, measures
 from modelrecipe.edit.surgery import leaves_of
 from modelrecipe.errors import FileError, RecipeError, SelectorError
 from modelrecipe.flow import Flow
+from modelrecipe.frozen import frozen
 from modelrecipe.plan import plan_recipe
 from modelrecipe.recipe import load_recipe
 from modelrecipe.recipe.variables import relative_path
@@ -69,7 +69,7 @@ def _all_tell(outcome: Outcome) -> bool:
     return all(step.changes or not step.matched for step in outcome.steps)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Steps:
     """What a recipe does between loading and saving; each part may be left out."""
 
@@ -78,7 +78,7 @@ class _Steps:
     rescaled: Located | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Draft:
     checkpoint: Checkpoint
     model: Path

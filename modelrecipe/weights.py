@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Tensor:
     """One variable of a layer.
 
@@ -89,7 +91,7 @@ class Tensor:
         return digest_array(self.read(), self.dtype)
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Elementwise:
     """An edit that gives each number's new value from that number alone, whatever array it comes in."""
 
@@ -117,7 +119,7 @@ def digest_array(values: NDArray[np.generic], dtype: str | None = None) -> str:
     return state.hexdigest()
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Weights(Mapping[str, tuple[Tensor, ...]]):
     """The tensors of each layer, under the layer's key (`Layer.key`), in the order of the file."""
 

@@ -6,12 +6,12 @@ Knows the catalog's entries; knows no recipes, so a problem says where it stands
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from modelrecipe.catalog.entry import KINDS, Argument, find
 from modelrecipe.catalog.variables import class_of
 from modelrecipe.errors import did_you_mean
+from modelrecipe.frozen import frozen
 
 _KIND_WORDS = {
     "integer": "an integer",
@@ -28,7 +28,7 @@ _MOST_WORDS = 8
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ConfigProblem:
     """One way in which a configuration does not fit.
 

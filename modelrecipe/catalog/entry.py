@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ KINDS = ("integer", "number", "string", "boolean", "array", "object", "null")
 """Every JSON kind: what an argument of unknown type may be."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Argument:
     """One constructor argument.
 
@@ -40,7 +41,7 @@ class Argument:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Entry:
     """A layer class or a bare operation.
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from modelrecipe.catalog.entry import find, raw_facts
+from modelrecipe.frozen import frozen
 
 _FLOAT_POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy")
 _MAX_DEPTH = 32
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Variable:
     """One variable of a layer.
 

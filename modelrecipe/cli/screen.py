@@ -7,19 +7,19 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from modelrecipe.cli.streams import encodable, wants_color, width_of_terminal
 from modelrecipe.errors import Problems, RecipeError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Progress:
     """Who is told of work that takes time; None where nobody wants to know.
 
@@ -34,7 +34,7 @@ class Progress:
     event: Callable[[str, Mapping[str, Any]], None] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Screen:
     """One call of the program as its user wants to see it.
 

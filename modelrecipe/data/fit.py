@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import DataError, RecipeError, did_you_mean
+from modelrecipe.frozen import frozen
 from modelrecipe.measures import quoted, shape
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _YES_NO = ("binary_crossentropy", "binary_focal_crossentropy")
 _ALIASES = {"kld": "kl_divergence", "kullback_leibler_divergence": "kl_divergence"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Port:
     """An input or output of a model.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from modelrecipe.errors import LanguageError
 from modelrecipe.fields import Doc, Rule
+from modelrecipe.frozen import frozen
 
 Size = Annotated[int, Rule({"minimum": 1})]
 Dtype = Literal[
@@ -30,7 +30,7 @@ Interpolation = Literal["bilinear", "nearest", "bicubic", "area", "lanczos3", "l
 CHANNELS: Mapping[str, int] = {"grayscale": 1, "rgb": 3, "rgba": 4}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ImageFolder:
     """A folder of images with one sub-folder for each class, as `keras.utils.image_dataset_from_directory` reads it."""
 
@@ -47,7 +47,7 @@ class ImageFolder:
     ] = "int"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Feature:
     """One feature of the examples in TFRecord files."""
 
@@ -70,7 +70,7 @@ class Feature:
             yield LanguageError("only an image can be resized", hint="write encoding: image", at=("resize",))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Records:
     """TFRecord files of `tf.train.Example`."""
 
@@ -82,7 +82,7 @@ class Records:
     ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class KerasDataset:
     """A data set of `keras.datasets`, which Keras downloads once."""
 
@@ -93,7 +93,7 @@ class KerasDataset:
     split: Annotated[Literal["train", "test"], Doc("which of its two parts")] = "train"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TfdsDataset:
     """A data set of TensorFlow Datasets that was prepared on this machine before."""
 
@@ -102,7 +102,7 @@ class TfdsDataset:
     folder: Annotated[str | None, Doc("where it was prepared; without it, where TensorFlow Datasets looks")] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TensorSpec:
     """One tensor of the examples: where it comes from, and what is done to it on the way to the model."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from modelrecipe.data.kinds import TensorSpec
 from modelrecipe.data.stock import Header
 from modelrecipe.errors import DataError, RecipeError
+from modelrecipe.frozen import frozen
 from modelrecipe.measures import quoted, shape
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _NESTED = "/"
 """Between x or y and the name of a tensor inside it, where a source gives mappings."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Wanted:
     """One tensor that feeds the model.
 

@@ -12,7 +12,6 @@ import glob
 import mmap
 import struct
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from modelrecipe.errors import DataError, FileError, did_you_mean
 from modelrecipe.files import beginning, cannot_read, check_regular
 from modelrecipe.formats.tensorflow.crc32c import crc32c, masked
 from modelrecipe.formats.tensorflow.protobuf_wire import Message, WireError
+from modelrecipe.frozen import frozen
 from modelrecipe.measures import quoted
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _FEATURES, _FEATURE = 1, 1
 """Field numbers: `Example.features`, and of these the map `Features.feature`."""
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class RecordIndex:
     """Every record of some files.
 

@@ -6,12 +6,12 @@ The streams of `numpy.random.RandomState` are frozen (NEP 19): the same seed dra
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelrecipe.errors import DataError
+from modelrecipe.frozen import frozen
 from modelrecipe.measures import counted
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Indices = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Parts:
     """The numbers of the examples that each part has, in the order of the source."""
 

@@ -6,12 +6,13 @@ Knows nothing of files: `describe` looks at them, `feed` reads them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Annotated, Any
 
 from modelrecipe.data.kinds import ImageFolder, KerasDataset, Records, TensorSpec, TfdsDataset
 from modelrecipe.errors import LanguageError
 from modelrecipe.fields import Doc, Rule
+from modelrecipe.frozen import frozen
 from modelrecipe.layer_spec import LayerSpec
 
 SOURCES = ("npz", "npy", "csv", "parquet", "images", "tfrecord", "dataset", "tfds", "keras", "function")
@@ -19,7 +20,7 @@ Tensors = TensorSpec | tuple[str, ...] | Mapping[str, TensorSpec | tuple[str, ..
 Amount = Annotated[int | float, Rule({"exclusiveMinimum": 0})]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DataSource:
     """Examples: one source, and which of its tensors are inputs, targets and weights."""
 
@@ -68,7 +69,7 @@ class DataSource:
             yield LanguageError("'batched' belongs to a 'dataset' or a 'function'", at=("batched",))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DataSpec(DataSource):
     """The data that a model is trained on or looked at with."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import DataError, did_you_mean
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ _NUMBERS = "biuf"
 _TEXTS = "SU"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Header:
     """One tensor of a source.
 
@@ -33,7 +34,7 @@ class Header:
     dtype: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Stock:
     """A source of examples.
 

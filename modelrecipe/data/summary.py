@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from modelrecipe.data.spec import DataSource, DataSpec
 from modelrecipe.data.survey import Survey, parts_of, survey
 from modelrecipe.data.values import Values
 from modelrecipe.errors import DataError, LanguageError, Problems, RecipeError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from modelrecipe.data.selection import Parts
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TensorSummary:
     """One tensor as the model gets it.
 
@@ -44,7 +45,7 @@ class TensorSummary:
     at: tuple[str | int, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DataSummary:
     """What is known of the data of a recipe without TensorFlow.
 

@@ -6,7 +6,7 @@ Finds all that is wrong instead of stopping at the first. `describe` shows what 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from modelrecipe.data.layout import Wanted, arranged, joined, wanted_tensors
 from modelrecipe.data.selection import Parts, divide
 from modelrecipe.data.values import Values, look, numbered, refuse_gaps
 from modelrecipe.errors import DataError, RecipeError, did_you_mean
+from modelrecipe.frozen import frozen
 from modelrecipe.measures import quoted
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _LARGE = 50_000_000
 _ROLES = ("x", "y", "sample_weight")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Survey:
     """What one source gives.
 

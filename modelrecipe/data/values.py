@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelrecipe.errors import DataError
+from modelrecipe.frozen import frozen
 from modelrecipe.measures import counted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _PIECE = 1 << 22
 """Numbers that are looked at in one go."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Values:
     """The numbers of one tensor.
 

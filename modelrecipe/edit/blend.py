@@ -7,11 +7,11 @@ is rounded once. Pure functions of checkpoints: what a recipe says, and what a r
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from modelrecipe.edit.counterparts import Counterparts, Other, counterparts
 from modelrecipe.edit.values import Owner, Place, with_edits
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ def _counterparts(
     return [counterparts(places, other, whole=checkpoint if is_whole else None) for other in others]
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class _Mean:
     twins: tuple[Tensor, ...]
     coefficients: tuple[float, ...]
@@ -137,7 +137,7 @@ class _Mean:
         return self.twins[number - 1].read() if number else values
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Between:
     twin: Tensor
     alpha: float

@@ -5,11 +5,11 @@ Whatever does not fit is told at once. Reads no numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelrecipe.edit.values import Place, is_fractional, places_of
 from modelrecipe.errors import EditError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _MOST = 12
 _QUANTIZED = ("int4", "int8", "uint4", "uint8")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Other:
     """A further checkpoint.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.catalog.variables import class_of
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from modelrecipe.graph import Layer
@@ -17,7 +18,7 @@ _HOLDING = ("layer", "backward_layer", "cell", "cells", "layers")
 _SHARED = "shared_object_id"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Holder:
     """A layer of the graph, or one that its configuration holds at any depth.
 

@@ -8,12 +8,13 @@ has zeros for both A and B, whose gradients are zeros too (measured on 3.15). So
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe import catalog, measures
 from modelrecipe.edit.held import holders
 from modelrecipe.errors import EditError
+from modelrecipe.frozen import frozen
 from modelrecipe.weights import Tensor
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def is_untouched(factors: Sequence[Tensor]) -> bool:
     return all(tensor.source is None and not tensor.edits for tensor in factors)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Merge:
     """Adds scale · A · B to a kernel, computed in float64 and rounded once."""
 

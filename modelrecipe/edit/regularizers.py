@@ -6,11 +6,11 @@ variables an argument is for; for what a wrapper holds, the names are found by a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelrecipe import catalog
 from modelrecipe.edit.held import Holder, holders, with_arguments
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MARK = "\x00held"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Regularized:
     """One argument of a layer, or of a layer inside it, with the weights that it is for.
 

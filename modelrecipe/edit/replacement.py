@@ -5,7 +5,7 @@ New layers come without calls; they take over those of the old layer, in the for
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe import catalog, measures
@@ -13,6 +13,7 @@ from modelrecipe.edit.calls import adapted
 from modelrecipe.edit.masks import without_masks_of
 from modelrecipe.edit.rewire import check_new, take, taps_of
 from modelrecipe.errors import EditError
+from modelrecipe.frozen import frozen
 from modelrecipe.references import TensorRef, iter_refs, map_refs
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from modelrecipe.graph import Graph, Layer
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Replacement:
     """What takes the place of one layer.
 

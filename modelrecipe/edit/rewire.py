@@ -7,12 +7,13 @@ is decided there and nowhere else. Refusals name the layers and say what to writ
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from modelrecipe.edit.calls import single_input, with_input
 from modelrecipe.edit.masks import without_masks_of
 from modelrecipe.errors import EditError
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Call, Graph, Layer
 from modelrecipe.references import TensorRef, iter_refs, map_refs
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Tap = tuple[int, int]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Insertion:
     """What is put behind or in front of one layer.
 

@@ -7,13 +7,13 @@ counting which digits occur: two passes over float32, four over float64. Knows n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modelrecipe.edit.arithmetic import pieces
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ _DIGIT = 16
 _DIGITS = 1 << _DIGIT
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Cut:
     """Up to which magnitude numbers go.
 

@@ -6,11 +6,11 @@ Wortsman et al., 2022, "Model soups" (arXiv:2203.05482), recipe 1.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelrecipe.edit.blend import averaged
 from modelrecipe.errors import EditError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from modelrecipe.edit.values import Place
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Tasted:
     """One model, and what became of it.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from modelrecipe import catalog, shapes
 from modelrecipe.edit.sizing import variable_dtype
 from modelrecipe.errors import EditError
+from modelrecipe.frozen import frozen
 from modelrecipe.propagate import shapes_into
 from modelrecipe.selector import dtype_of
 from modelrecipe.weights import Tensor
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Wanted = Literal["keep", "fresh"] | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Succession:
     """The layers that take one layer's place.
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe import measures
 from modelrecipe.edit.surgery import leaves_of
 from modelrecipe.errors import EditError, nearest_names
+from modelrecipe.frozen import frozen
 from modelrecipe.step import Change
 from modelrecipe.weight_selector import ROLES, selected_weights
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _PACKED = {"float16": "e", "float32": "f", "float64": "d"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Place:
     """A layer with those of its variables that a step means.
 
@@ -77,7 +78,7 @@ class Place:
         return Owner(name=tensor.name, path=self.path, key=self.key)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Owner:
     """Names a tensor in the errors of an edit, which is carried out when its step is long done."""
 

@@ -6,7 +6,7 @@ names it: a model that is loaded by half looks like one that is loaded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from modelrecipe.formats.weights.matching import Found, leaves_of, match_names
 from modelrecipe.formats.weights.matching_order import match_counted, match_order
 from modelrecipe.formats.weights.renaming import Renaming
 from modelrecipe.formats.weights.repairs import modern
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import update_layers, walk
 from modelrecipe.weights import Tensor, Weights
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Places = dict[str, tuple[Tensor, ...] | None]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Base:
     """An architecture with what is known of its variables beside the catalog.
 

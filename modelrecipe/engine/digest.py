@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import walk
 from modelrecipe.keras_config import write_model
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _VOLATILE = ("shared_object_id", "build_config", "compile_config", "build_input_shape")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ContentDigest:
     """Digests of a model's two halves."""
 

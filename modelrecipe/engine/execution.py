@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from modelrecipe.checkpoint import Checkpoint
@@ -14,6 +14,7 @@ from modelrecipe.engine.record import Record
 from modelrecipe.engine.totals import totals
 from modelrecipe.errors import BuildError, EditError, LanguageError, Problems, RecipeError
 from modelrecipe.fields import fields_of
+from modelrecipe.frozen import frozen
 from modelrecipe.outcome import Outcome, StepOutcome, Totals
 from modelrecipe.step import Change, Touch
 from modelrecipe.steps.save import Save
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _RESHAPES = Touch.STRUCTURE | Touch.NAMES | Touch.LIVE
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Milestone:
     """An output with what led to it: what had been read by then, and what the steps up to it did.
 

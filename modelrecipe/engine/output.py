@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from modelrecipe.engine.memory import estimated_memory, tensor_size
 from modelrecipe.errors import LanguageError
 from modelrecipe.formats.keras_zip.beside import IN_SHARDS
 from modelrecipe.formats.keras_zip.shard_plan import ENDING
+from modelrecipe.frozen import frozen
 from modelrecipe.recipe.variables import relative_path
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _PER_FILE, _PER_LAYER, _PER_TENSOR = 2000, 3500, 400
 _ENDINGS = {".weights.h5": "weights_h5", ENDING: "weights_json", ".keras": "keras", ".h5": "h5", ".hdf5": "h5"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Written:
     """An output with what later rooms need to know about it.
 

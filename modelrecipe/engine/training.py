@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe import catalog, measures
@@ -13,6 +13,7 @@ from modelrecipe.engine.measures_fit import doubts, refuse_measures
 from modelrecipe.engine.training_fit import losses, refuse_labels, refuse_misplaced, refuse_outputs, summarise
 from modelrecipe.engine.watched import refuse_unknown_values
 from modelrecipe.errors import EditError, RecipeError
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import walk
 from modelrecipe.step import Change
 from modelrecipe.training.moments import Course
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from modelrecipe.weights import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Prospect:
     """A training that may begin.
 

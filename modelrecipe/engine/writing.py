@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe import formats
@@ -14,6 +14,7 @@ from modelrecipe.files import atomic_output
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
 from modelrecipe.formats.keras_zip.shard_set import shard_set
 from modelrecipe.formats.passing import verify
+from modelrecipe.frozen import frozen
 from modelrecipe.weights import Weights
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from modelrecipe.step import Change
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Demands:
     """What a written file must hold.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
@@ -19,6 +19,7 @@ from modelrecipe.formats.keras_zip import reading as keras_zip
 from modelrecipe.formats.keras_zip.zip_members import open_zip
 from modelrecipe.formats.mending import mend_config
 from modelrecipe.formats.repair import Writer
+from modelrecipe.frozen import frozen
 from modelrecipe.keras_config import read_model
 from modelrecipe.source.foreign import read_foreign
 
@@ -37,7 +38,7 @@ _AROUND = ("modelTopology", "model_config")
 """Keys under which other programs wrap what Keras wrote."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Architecture:
     """A model without numbers.
 

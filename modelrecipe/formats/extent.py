@@ -8,12 +8,13 @@ from __future__ import annotations
 import io
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError
 from modelrecipe.files import cannot_read
 from modelrecipe.formats.hdf5 import global_heap
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ _PAGE = 4096
 """Bytes that are read ahead: libhdf5 asks for a few hundred at a time, thousands of times, often close together."""
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Stamp:
     """What tells that a file is still the one that was opened."""
 
@@ -48,7 +49,7 @@ class Stamp:
         return cls(found.st_size, found.st_mtime_ns)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Extent:
     """Where an HDF5 file lies.
 

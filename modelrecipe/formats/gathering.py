@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -22,6 +21,7 @@ from modelrecipe.formats.hdf5.opening import damage_of
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
 from modelrecipe.formats.passing import Passed, Region, Streamed, bytes_of, hash_piece
 from modelrecipe.formats.runs import PIECE, changed, in_runs
+from modelrecipe.frozen import frozen
 from modelrecipe.weights import hasher
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from modelrecipe.weights import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Part:
     """One tensor of a new file.
 
@@ -55,7 +55,7 @@ class Part:
         return math.prod(self.stored.shape) * self.kind.itemsize
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Gathered:
     """A new HDF5 file that is ready to be written.
 

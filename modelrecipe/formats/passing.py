@@ -14,6 +14,7 @@ from isal import isal_zlib
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
 from modelrecipe.formats.runs import PIECE, changed, in_runs, joined_crc
+from modelrecipe.frozen import frozen
 from modelrecipe.weights import hasher
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from modelrecipe.weights import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Region:
     """The bytes of one tensor.
 
@@ -49,7 +50,7 @@ class Region:
         return self.source.size
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Passed:
     """One tensor that was written, with digests as `weights.hasher` makes them.
 
@@ -64,7 +65,7 @@ class Passed:
     after: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Streamed:
     """Bytes that were written.
 

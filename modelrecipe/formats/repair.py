@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from modelrecipe.checkpoint import Checkpoint
@@ -20,7 +21,7 @@ _CONTAINERS = (dict, list)
 _NOT_LAYERS = ("initializer", "regularizer", "constraint", "activation", "function", "dtype", "policy", "init")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Writer:
     """What wrote a file, as far as it says.
 
@@ -46,7 +47,7 @@ class Writer:
         return self.version < version
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Repair:
     """One cause with its cure. Both functions give back the very object they were given where the cause is absent.
 

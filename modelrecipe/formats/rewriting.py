@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from modelrecipe.formats.hdf5.tensors import ContiguousSource, to_stored
 from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.passing import Region, Streamed, stream, verify
 from modelrecipe.formats.runs import changed
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 21
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Prepared:
     """An HDF5 file that is ready to be written.
 
@@ -54,7 +55,7 @@ class Prepared:
         return stream(self.base, self.regions, file, original=self.original)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Rewriting:
     """What is to be different in the copy of an HDF5 file.
 

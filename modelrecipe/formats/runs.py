@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Generic, Protocol, TypeVar
 from isal import isal_zlib
 
 from modelrecipe.errors import FileError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,7 +51,7 @@ _Placed = TypeVar("_Placed", bound=Placed)
 _Done = TypeVar("_Done")
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Run(Generic[_Placed]):
     """Bytes of the new file that are written one after another.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.catalog.variables import snake_case
 from modelrecipe.formats.hdf5.tensors import Group, StoredTensor
+from modelrecipe.frozen import frozen
 from modelrecipe.weights import Tensor
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _classes_by_group_name() -> Mapping[str, str]:
     return {snake_case(name): name for name in (*catalog.layer_names(), "Functional", "Sequential")}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Numbered:
     """A stored variable of a layer: its slot there, and the best name that the file itself gives it."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from modelrecipe.references import Shape
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class WeightFacts:
     """One variable of a layer."""
 
@@ -23,7 +25,7 @@ class WeightFacts:
     trainable: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class LayerFacts:
     """One layer.
 
@@ -56,7 +58,7 @@ class LayerFacts:
     config: Mapping[str, Any] = field(repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class EntryFacts:
     """One tensor of a file that holds weights alone.
 
@@ -73,7 +75,7 @@ class EntryFacts:
     dtype: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Inspection:
     """A model file, or one half of a model: an architecture without weights, weights without an architecture.
 

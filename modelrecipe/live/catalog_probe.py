@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ import h5py
 import keras
 import numpy as np
 import tensorflow as tf
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,7 +51,7 @@ REFUSALS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Saved:
     """One variable in a weight file.
 

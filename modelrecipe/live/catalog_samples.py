@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 from keras.src.api_export import get_name_from_symbol
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +25,7 @@ FOREIGN = ("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper")
 """Layers around a model of another framework: what they hold, only that framework can tell."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Sample:
     """How to make and call one instance.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from modelrecipe import catalog
 from modelrecipe.errors import BuildError
 from modelrecipe.formats.variable_names import may_train
+from modelrecipe.frozen import frozen
 from modelrecipe.live.adapters import is_adapted, numbered_variables
 from modelrecipe.live.construct import foreign_code, reason
 from modelrecipe.live.private import initialise
@@ -171,7 +171,7 @@ def _check_shape(path: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
         raise BuildError(f"'{tensor.name}' of '{path}' holds {tensor.shape}, but the layer was built with {shape}")
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Held:
     """Numbers that stand in memory."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelrecipe import fields, registry, schema
 from modelrecipe.errors import LanguageError, Place, Problems, RecipeError
+from modelrecipe.frozen import frozen
 from modelrecipe.recipe.step import BESIDE, RecipeStep, iter_problems, placed, step_problems, step_word
 from modelrecipe.recipe.variables import Given, Scope, is_unknown, open_scope, unused
 from modelrecipe.source import Source, parse_source, read_source
@@ -25,7 +26,7 @@ _MOST_INCLUDES = 20
 _HEAD_WITH_VARIABLES = ("name", "description", "seed")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Origin:
     """Where a module is named under `imports`: in which folder's recipe, and at what place in it."""
 
@@ -33,7 +34,7 @@ class Origin:
     place: Place
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@frozen
 class Recipe:
     """A recipe that is known to be well formed.
 

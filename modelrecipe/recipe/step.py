@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog, fields, registry, schema
 from modelrecipe.errors import LanguageError, RecipeError, UnknownKeyError, did_you_mean, nearest_names
+from modelrecipe.frozen import frozen
 from modelrecipe.selector import Selector
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ BESIDE = ("id", "description", "when")
 _INCLUDE = "include"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class RecipeStep:
     """One step of a recipe with where it stands.
 

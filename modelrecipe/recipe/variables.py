@@ -7,11 +7,11 @@ import os
 import os.path
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelrecipe.errors import LanguageError, Place, Problems, RecipeError, UnknownKeyError, UsageError, did_you_mean
+from modelrecipe.frozen import frozen
 from modelrecipe.source import Source, parse_scalar
 from modelrecipe.source.scalar import quoted
 
@@ -29,7 +29,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 _TEXTS = ("string", "path")
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Given:
     """A value from outside the recipe.
 
@@ -57,7 +57,7 @@ class Given:
         return UsageError(message, hint=hint)
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Scope:
     """The variables of one recipe file.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelrecipe import measures
+from modelrecipe.frozen import frozen
 from modelrecipe.report.line import Line, width_of
 from modelrecipe.report.terminal import cut, painted, printable, shorten, wrapped
 from modelrecipe.report.totals import output_lines, totals_lines
@@ -37,7 +37,7 @@ def render(outcome: Outcome, *, width: int = 80, color: bool = False, verbose: b
     return painted(page.lines(), color=color)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Page:
     outcome: Outcome
     width: int

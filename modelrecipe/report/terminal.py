@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import get_character_cell_size
 
+from modelrecipe.frozen import frozen
 from modelrecipe.report.line import GAP, Line, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Cell:
     """One field of a table.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import LanguageError, SelectorError
 from modelrecipe.fields import Doc, Rule, fields_of
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Located
 from modelrecipe.selector.config_match import dtype_of
 from modelrecipe.selector.glob import compile_glob
@@ -23,7 +23,7 @@ _POSITIONS = ("index", "first", "last")
 _COUNT = Rule({"minimum": 1})
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Selector:
     """Which layers are meant: all keys must hold; a string is short for `name`.
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.errors import SelectorError
 from modelrecipe.flow import Flow
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Layer, Located, walk
 from modelrecipe.selector.config_match import contains, dtype_of
 from modelrecipe.selector.glob import matcher
@@ -27,7 +27,7 @@ COMPARISON = r"^\s*(<=|>=|==|<|>)\s*(-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[
 Test = Callable[[Located], bool]
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Scene:
     """A model with its layers in their order, for tests that look beyond one layer."""
 

@@ -6,11 +6,12 @@ not text; what may cost time or memory is bounded. All problems of a text are ra
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import LanguageError, Place, Problems
 from modelrecipe.files import read_bytes, refuse_model
+from modelrecipe.frozen import frozen
 from modelrecipe.source.compose import compose
 from modelrecipe.source.lines import Lines
 from modelrecipe.source.scalar import quoted
@@ -25,7 +26,7 @@ MOST_BYTES = 2**20
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Source:
     """A YAML text that was read.
 

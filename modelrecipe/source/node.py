@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from modelrecipe.frozen import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from modelrecipe.source.lines import Lines
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Node:
     """A value in the text.
 

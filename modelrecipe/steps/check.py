@@ -11,6 +11,7 @@ from modelrecipe import measures
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.errors import CheckError, LanguageError
 from modelrecipe.fields import Doc, Rule
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import locate
 from modelrecipe.propagate import end_shapes
 from modelrecipe.references import Shape, iter_refs
@@ -32,7 +33,7 @@ _SAYS_RANGE = Rule({"pattern": _COUNT, "patternErrorMessage": "must be a count o
 _NOT_NEGATIVE = Rule({"minimum": 0})
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Signature:
     """Shape and type of one tensor that enters or leaves the model."""
 

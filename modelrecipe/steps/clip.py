@@ -10,6 +10,7 @@ from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.values import Owner, Place, chosen_weights, is_representable, refuse_whole_numbers, with_edits
 from modelrecipe.errors import EditError, LanguageError
 from modelrecipe.fields import Doc, Rule
+from modelrecipe.frozen import frozen
 from modelrecipe.selector import Selector
 from modelrecipe.step import VALUES, Bench, Step, Touch
 from modelrecipe.weight_selector import ALL, WeightSelector
@@ -109,7 +110,7 @@ class Clip(Step):
                 )
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class _Range:
     lower: float | None
     upper: float | None
@@ -126,7 +127,7 @@ class _Range:
         return values
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Norm:
     limit: float
     axes: tuple[int, ...] | None

@@ -14,6 +14,7 @@ from modelrecipe.edit.succession import fresh_tensors
 from modelrecipe.edit.surgery import check_all_copies, edit_graphs, graph_of, named, new_key, refuse_opaque, taken_keys
 from modelrecipe.errors import EditError, LanguageError, RecipeError
 from modelrecipe.fields import Doc
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Layer, Located
 from modelrecipe.layer_spec import LayerSpec
 from modelrecipe.selector import Selector
@@ -121,7 +122,7 @@ def _without_idle(chosen: Sequence[Located], places: Mapping[str, int], bench: B
     return busy
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class _Maker:
     """Makes the chain for one place, or takes the one that another graph shares, and notes it."""
 

@@ -10,6 +10,7 @@ from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.values import Owner, Place, chosen_weights, refuse_whole_numbers, with_edits
 from modelrecipe.errors import EditError
 from modelrecipe.fields import Doc, Rule
+from modelrecipe.frozen import frozen
 from modelrecipe.selector import Selector
 from modelrecipe.step import VALUES, Bench, Step, Touch
 from modelrecipe.weight_selector import ALL, WeightSelector
@@ -71,7 +72,7 @@ class Noise(Step):
         return with_edits(checkpoint, places, disturbed)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Disturbance:
     seed: int
     stddev: float

@@ -10,6 +10,7 @@ from modelrecipe import measures
 from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.values import Place, chosen_weights, refuse_whole_numbers, total, with_edits, with_numbers
 from modelrecipe.fields import Doc, Rule
+from modelrecipe.frozen import frozen
 from modelrecipe.selector import Selector
 from modelrecipe.step import VALUES, Bench, Step, Touch
 from modelrecipe.weight_selector import ROLES, WeightSelector
@@ -76,7 +77,7 @@ class Prune(Step):
         return f"{part} → 0" if size is None else f"{part} of {measures.count(size)} → 0"
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class _Alone:
     """Zeroes the smallest numbers of one tensor."""
 

@@ -9,6 +9,7 @@ from modelrecipe.checkpoint import Checkpoint
 from modelrecipe.edit.values import Owner, Place, chosen_weights, is_representable, refuse_whole_numbers, with_edits
 from modelrecipe.errors import EditError
 from modelrecipe.fields import Doc
+from modelrecipe.frozen import frozen
 from modelrecipe.selector import Selector
 from modelrecipe.step import VALUES, Bench, Step, Touch
 from modelrecipe.weight_selector import ALL, WeightSelector
@@ -57,7 +58,7 @@ class Rescale(Step):
         return tensor.map(Elementwise(_Times(self.factor, place.owner(tensor))))
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class _Times:
     factor: float
     owner: Owner

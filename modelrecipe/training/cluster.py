@@ -11,10 +11,10 @@ import os
 import socket
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import TrainingError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ _LONGEST = 1024
 """Bytes of a greeting, at most."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Cluster:
     """The machines, and which one this is.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Annotated, Any
 
 from modelrecipe.errors import LanguageError, did_you_mean
 from modelrecipe.fields import Doc, Rule, Schema, class_schema, fields_of, read, rules_of
+from modelrecipe.frozen import frozen
 from modelrecipe.step import FLAGS, LIVE, NAMES, SETTINGS, STRUCTURE, VALUES, Step
 from modelrecipe.training.moments import PERIOD, POINT, Course, Period, Point, Shape, Timing, ramped
 
@@ -17,7 +18,7 @@ _SAYS_PERIOD = Rule({"pattern": PERIOD, "patternErrorMessage": "must be a period
 _SAYS_POINT = Rule({"pattern": POINT, "patternErrorMessage": "must be a moment, as 'epoch 3', 'batch 700' or 'start'"})
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class InnerStep:
     """A step inside another one.
 
@@ -93,7 +94,7 @@ def is_inner(step: type[Step]) -> bool:
     return bool(step.touches) and not step.touches & ~_INSIDE
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Ramp:
     """A value that changes with time; where it ends is what the step itself says."""
 
@@ -101,7 +102,7 @@ class Ramp:
     shape: Annotated[Shape, Doc("how it goes to the value in the step")] = "linear"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class During:
     """Steps that are carried out while the model is trained.
 

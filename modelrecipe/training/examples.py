@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Literal
 
 from modelrecipe.data import DataSource, DataSpec
 from modelrecipe.errors import LanguageError, did_you_mean
 from modelrecipe.fields import Doc, Rule
+from modelrecipe.frozen import frozen
 from modelrecipe.selector import COMPARISON
 from modelrecipe.training.direction import Mode
 from modelrecipe.training.keras_objects import Losses, Metric, Metrics
@@ -18,7 +19,7 @@ Part = Literal["all", "train", "validation"]
 _SAYS_COMPARISON = Rule({"pattern": COMPARISON, "patternErrorMessage": "must be a comparison, as '>= 0.95'"})
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Examples:
     """Examples that a model is only shown: in the order of their source, and without augmentation."""
 
@@ -48,7 +49,7 @@ class Examples:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Evaluation(Examples):
     """What is measured of a model on examples, in inference mode."""
 
@@ -88,7 +89,7 @@ def _metrics(names: Iterable[str]) -> Metrics | None:
     return tuple(Metric(class_=name) for name in names if name != "loss") or None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Demanded(Evaluation):
     """An evaluation with what it must give."""
 
@@ -113,7 +114,7 @@ class Demanded(Evaluation):
             yield from super().problems()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Greedy(Evaluation):
     """An evaluation that decides which models are good enough to be taken in."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, ClassVar
 
 from modelrecipe.catalog import training as catalog
 from modelrecipe.errors import LanguageError, UnknownKeyError, did_you_mean
 from modelrecipe.fields import Doc
+from modelrecipe.frozen import frozen
 
 CHOSEN = ("accuracy", "acc")
 """Metrics of which Keras takes the kind that fits the targets, as long as they stand alone."""
@@ -36,7 +37,7 @@ _UNFIT: Mapping[str, Mapping[str, tuple[str, str]]] = {
 """Classes of Keras that cannot stand in a recipe: why, and what to write instead."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class KerasObject:
     """Something that Keras knows by its class: an optimizer, a loss, a metric, a callback."""
 
@@ -81,14 +82,14 @@ class KerasObject:
             yield LanguageError(what, hint="name the class, as SparseCategoricalAccuracy", at=("config",))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Optimizer(KerasObject):
     """How weights are changed by their gradients: an optimizer of Keras."""
 
     kind: ClassVar[catalog.Kind] = "optimizer"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Loss(KerasObject):
     """What is minimised: a loss of Keras."""
 
@@ -100,14 +101,14 @@ class Loss(KerasObject):
         return catalog.has_argument("loss", self.class_, "from_logits") and not self.config.get("from_logits")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Metric(KerasObject):
     """What is measured: a metric of Keras."""
 
     kind: ClassVar[catalog.Kind] = "metric"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Callback(KerasObject):
     """What else happens in a training: a callback of Keras."""
 

@@ -7,10 +7,10 @@ begins at `(n - 1) * length` and ends at `n * length`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 from modelrecipe.errors import LanguageError
+from modelrecipe.frozen import frozen
 
 Unit = Literal["batch", "epoch"]
 Shape = Literal["linear", "cosine", "cubic"]
@@ -20,7 +20,7 @@ PERIOD = rf"^{_NUMBER} (batch|batches|epoch|epochs)$"
 POINT = rf"^(start|end|(batch|epoch) {_NUMBER})$"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Course:
     """How long a training is.
 
@@ -37,7 +37,7 @@ class Course:
         return min(batches, self.total - 1) // self.length + 1
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Period:
     """`100 batches`, `2 epochs`."""
 
@@ -59,7 +59,7 @@ class Period:
         return f"{self.count} {self.unit if self.count == 1 else plural}"
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Point:
     """`start`, `end`, `batch 700`, `epoch 3`; the number is 0 for the first two."""
 
@@ -85,7 +85,7 @@ class Point:
         return f"{self.word} {self.number}" if self.number else self.word
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Timing:
     """The times at which something happens: once, or again and again within a range.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Literal
 
 from modelrecipe.errors import LanguageError, TrainingError
 from modelrecipe.fields import Doc, Rule
+from modelrecipe.frozen import frozen
 from modelrecipe.selector import Selector
 from modelrecipe.training.moments import PERIOD
 from modelrecipe.weight_selector import ALL, WeightSelector
@@ -20,7 +21,7 @@ SHARE = Rule({"exclusiveMinimum": 0, "maximum": 1})
 _SAYS_PERIOD = Rule({"pattern": PERIOD, "patternErrorMessage": "must be a period, as '100 batches' or '1 epoch'"})
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Rate:
     """A learning rate: a number, or how it changes from batch to batch over the training.
 
@@ -46,7 +47,7 @@ class Rate:
             yield LanguageError("slanted_triangular has a warmup of its own, the share 'cut'", at=("warmup",))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Group:
     """Layers that learn at a rate of their own."""
 
@@ -61,7 +62,7 @@ class Group:
             yield LanguageError("needs either 'factor' or 'learning_rate'", hint="say how fast, as factor: 0.1")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Penalty:
     """An addition to the loss that pulls weights to where they were: L2-SP, Li et al. 2018 (arXiv 1802.01483).
 
@@ -73,7 +74,7 @@ class Penalty:
     weights: Annotated[WeightSelector, Doc("which variables of each layer")] = ALL
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Clipping:
     """Bounds of gradients: the names of Keras' optimizers for them."""
 
@@ -89,7 +90,7 @@ class Clipping:
             yield LanguageError(said, hint="keep one" if given else "write one")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Stopping:
     """When to stop early: the monitored value did not get better for some epochs."""
 
@@ -99,7 +100,7 @@ class Stopping:
     mode: Annotated[Literal["auto", "min", "max"], Doc("whether less or more is better")] = "auto"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Saving:
     """Where and how often the state of a training is kept, so that it can be resumed."""
 
@@ -108,7 +109,7 @@ class Saving:
     folder: Annotated[str | None, Doc("where; without it, a folder beside the recipe's outputs")] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Distribution:
     """Several devices that train one model together, each on its share of every batch."""
 
@@ -141,7 +142,7 @@ def refuse_batches(batch_size: int, devices: int) -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Logs:
     """Files that tell how a training went, as it goes."""
 

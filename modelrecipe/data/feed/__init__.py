@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from modelrecipe.data.selection import random_stream
 from modelrecipe.data.summary import DataSummary, class_problems, require_permission, shares, summary_of
 from modelrecipe.data.survey import parts_of
 from modelrecipe.errors import DataError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Feed", "Feeds", "open_feed"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Feed:
     """The batches of one part of the data.
 
@@ -99,7 +99,7 @@ class Feed:
         return data.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Feeds:
     """What a model is trained on, and what is kept apart.
 

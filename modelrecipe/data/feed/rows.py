@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ from modelrecipe.data.feed.transform import finish, mapped, packer, tensorflow
 from modelrecipe.data.survey import stacked
 from modelrecipe.data.values import refuse_gaps
 from modelrecipe.errors import Problems, RecipeError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ SMALL = 256 * 2**20
 """Bytes of all tensors up to which they are prepared once, and put in order once in every epoch."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Route:
     """Which batches of an epoch are wanted.
 

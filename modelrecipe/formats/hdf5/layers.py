@@ -8,7 +8,7 @@ the layers inside; where they do not, the file is refused. Knows headers, not fi
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from modelrecipe import catalog
@@ -16,6 +16,7 @@ from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.recorded_names import Recorded, agrees, recorded_tensors
 from modelrecipe.formats.repair import inner_layers, name_of
 from modelrecipe.formats.variable_names import class_of_group
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Layer, Located, is_trainable, walk
 from modelrecipe.weights import Tensor, Weights
 
@@ -31,7 +32,7 @@ OWN = "top_level_model_weights"
 Assignment = dict[str, list[Recorded]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Assigned:
     """Tensors of each layer.
 

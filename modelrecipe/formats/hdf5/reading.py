@@ -7,7 +7,7 @@ Reads them without Keras: `model_config`, `training_config`, and the group `mode
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.checkpoint import Checkpoint, Mended, Origin
@@ -21,6 +21,7 @@ from modelrecipe.formats.hdf5.tree import tree_of
 from modelrecipe.formats.json_text import read_object
 from modelrecipe.formats.mending import mend_config, mend_document, mend_lists, with_backend
 from modelrecipe.formats.repair import Writer
+from modelrecipe.frozen import frozen
 from modelrecipe.keras_config import read_model
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ CONFIG = "model_config"
 _OF_WEIGHT_FILES = ("layers", "vars", "_layer_checkpoint_dependencies")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Contents:
     """What an HDF5 file holds, as plain data.
 

@@ -7,11 +7,11 @@ their scopes not always. Knows headers and the catalog, not files.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe import catalog
 from modelrecipe.formats.variable_names import may_train
+from modelrecipe.frozen import frozen
 from modelrecipe.weights import Tensor
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from modelrecipe.formats.hdf5.tensors import StoredTensor
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Recorded:
     """One weight as a file lists it.
 

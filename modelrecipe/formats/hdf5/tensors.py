@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.opening import open_hdf5
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _NATIVE = "|<" if sys.byteorder == "little" else "|>"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class ContiguousSource:
     """Reads a dataset that lies in one piece, straight from the file.
 
@@ -65,7 +66,7 @@ class ContiguousSource:
         return as_keras(raw.view(self.stored), self.dtype).reshape(self.shape)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class DatasetSource:
     """Reads any other dataset (chunked, compressed, compact, or never written) by opening the HDF5 file again.
 
@@ -91,7 +92,7 @@ class DatasetSource:
 Source = ContiguousSource | DatasetSource
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class StoredTensor:
     """The header of a dataset.
 
@@ -108,7 +109,7 @@ class StoredTensor:
     source: Callable[[], NDArray[np.generic]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Group:
     """A group with all that is below it.
 

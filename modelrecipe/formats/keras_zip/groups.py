@@ -21,6 +21,7 @@ from modelrecipe.formats.variable_names import (
     numbered_tensors,
     own_tensors,
 )
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Graph, Layer, Located, walk
 from modelrecipe.weights import Tensor, Weights
 
@@ -31,7 +32,7 @@ OPTIMIZER = "optimizer"
 _NOT_LAYERS = ("vars", OPTIMIZER)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Bound:
     """A model's groups and tensors.
 

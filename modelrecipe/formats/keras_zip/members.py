@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +11,7 @@ from modelrecipe.errors import FileError
 from modelrecipe.files import read_bytes
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.keras_zip.zip_members import locate_member, open_zip, read_member
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     import zipfile
@@ -43,7 +43,7 @@ class Members(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Zipped:
     path: Path
     archive: zipfile.ZipFile
@@ -59,7 +59,7 @@ class _Zipped:
         return locate_member(self.archive, name, self.path)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Unzipped:
     path: Path
 

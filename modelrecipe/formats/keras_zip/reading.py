@@ -7,7 +7,6 @@ Reads them without Keras and without unpacking: headers in one pass, numbers whe
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from modelrecipe.formats.keras_zip.members import open_members
 from modelrecipe.formats.keras_zip.zip_members import read_member
 from modelrecipe.formats.mending import mend_config, mend_document, mend_groups
 from modelrecipe.formats.repair import Writer
+from modelrecipe.frozen import frozen
 from modelrecipe.identity import cached_by_identity
 from modelrecipe.keras_config import read_model
 
@@ -42,7 +42,7 @@ FOLDER = "keras_folder"
 """The format of a `.keras` file that was unzipped."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class KerasZip:
     """What a `.keras` file holds.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelrecipe.errors import FileError
@@ -24,6 +24,7 @@ from modelrecipe.formats.keras_zip.zip_writing import StoredZip
 from modelrecipe.formats.passing import verify
 from modelrecipe.formats.rewriting import Prepared, Rewriting
 from modelrecipe.formats.same_layout import changed_tensors
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import walk
 from modelrecipe.keras_config import write_model
 from modelrecipe.new_file import NewFile
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Tree:
     """The weights of a model as groups, and what is to be different in them.
 

@@ -7,10 +7,11 @@ convolution is computed channels last here, between two layers that permute: the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe.formats.repair import Repair, Writer
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Call, Layer, walk
 from modelrecipe.propagate import graph_shapes
 from modelrecipe.references import TensorRef, map_refs
@@ -70,7 +71,7 @@ def _has_bias_first(layer: Layer) -> bool:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class _Names:
     before: str
     after: str

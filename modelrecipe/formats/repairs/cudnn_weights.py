@@ -7,12 +7,13 @@ in `keras/saving/legacy/hdf5_format.py` of Keras 2.15.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modelrecipe.formats.repair import Repair, Writer, inner_layers
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import walk
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _GATES = {"LSTM": 4, "GRU": 3}
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class _Converted:
     """Reads an array in the layout of cuDNN and gives it in that of Keras."""
 

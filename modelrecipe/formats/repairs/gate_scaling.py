@@ -7,10 +7,12 @@ function's argument is linear in weights, they take the factor. Knows layer clas
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +36,7 @@ _DEPTHWISE = ("depthwise_kernel", "kernel", "bias")
 _SEPARABLE = ("pointwise_kernel", "bias")
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Absorbing:
     """The variables that take the factor for one activation of a layer.
 
@@ -96,7 +98,7 @@ def _end(tensor: Tensor) -> str:
     return tensor.name.rpartition("/")[2]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Scaled:
     """Reads stored numbers and gives the factor to blocks of the last axis."""
 

@@ -20,6 +20,7 @@ from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.tensors import Group
 from modelrecipe.formats.repair import Json, Repair, Writer, inner_layers, is_layer, name_of
 from modelrecipe.formats.variable_names import natural
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ _HELD: Mapping[str, Sequence[str]] = {
 """Where a configuration tells of a layer that stands under another attribute than its own key."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Regrouped:
     """A weight file as Keras 3 would lay it out.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelrecipe import catalog
 from modelrecipe.formats.hdf5.tensors import StoredTensor
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,7 @@ _VARIABLES: Mapping[str, Mapping[str, str]] = {
 STATISTICS = ("running_mean", "running_std")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Part:
     """A layer whose arrays the file lists in a row: a layer itself, or one that a wrapper holds.
 
@@ -112,7 +112,7 @@ _SIDES = ("forward", "backward")
 Move = Callable[["NDArray[np.generic]"], "NDArray[np.generic]"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Turned:
     """Another order of an array's axes.
 
@@ -135,7 +135,7 @@ class Turned:
         return tuple(size for axis, size in enumerate(turned) if axis != self.dropped)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class JoinedSource:
     """Reads the arrays of all gates and puts them side by side, each with its axes turned before."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from modelrecipe.formats.repair import is_layer
+from modelrecipe.frozen import frozen
 from modelrecipe.references import TensorRef, iter_refs
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _PASSING = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Source:
     """What a mask comes from.
 
@@ -42,7 +43,7 @@ class Source:
         return f"{self.layer}/{self.call}"
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class _Mask:
     sources: frozenset[Source]
     is_same: bool = True

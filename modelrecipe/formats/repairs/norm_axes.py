@@ -5,10 +5,11 @@ Both reshape the weights to the input's order of axes, without a transposition, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelrecipe.formats.repair import Repair, Writer
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Layer, update_layers, walk
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from modelrecipe.weights import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Reshaped:
     """Reads stored numbers in another shape."""
 

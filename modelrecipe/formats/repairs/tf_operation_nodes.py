@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
+from modelrecipe.frozen import frozen
 from modelrecipe.old_calls import CONSTANT, iter_entries
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _TYPES = {
 _LISTS = ("ConcatV2", "Pack")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class NodeForm:
     """How a node of a TensorFlow graph is the call of a function.
 
@@ -130,7 +131,7 @@ NODES: Mapping[str, NodeForm] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Function:
     """A public function of TensorFlow with its arguments.
 

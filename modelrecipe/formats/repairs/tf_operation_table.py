@@ -6,9 +6,11 @@ The functions are those that people call on the tensors of functional models. Wh
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +19,7 @@ Json = dict[str, Any]
 _OPS = "keras.src.ops"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Translation:
     """The counterpart of a function of TensorFlow, whose first argument is always the first one of the call.
 

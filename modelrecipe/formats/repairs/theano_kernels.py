@@ -7,12 +7,13 @@ kernels are not concerned: Keras turned them itself. Source: `_need_convert_kern
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelrecipe.formats.repair import Repair, Writer
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import walk
 from modelrecipe.keras_config import iter_configs
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _TURNED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM2D")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TurnedSource:
     """Reads a kernel and turns its window round: all axes but the last two."""
 

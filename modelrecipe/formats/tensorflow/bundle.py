@@ -7,7 +7,7 @@ Headers are read now, numbers when they are asked for, each with its checksum. W
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 import ml_dtypes
@@ -22,6 +22,7 @@ from modelrecipe.formats.tensorflow.prefix import INDEX, find_prefix
 from modelrecipe.formats.tensorflow.protobuf_wire import Message, WireError, as_text, read_varint
 from modelrecipe.formats.tensorflow.sstable import read_table
 from modelrecipe.formats.tensorflow.tensor_slices import Piece, SlicedSource, slice_key
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ DTYPES: Mapping[int, str] = {
 """Numbers of `types.proto` that mean plain numbers of a whole count of bytes."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class BundleSource:
     """Reads one tensor from a shard, and compares its checksum.
 
@@ -110,7 +111,7 @@ def read_checked(extent: Extent, offset: int, size: int, crc: int) -> NDArray[np
     return raw
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Bundle:
     """The headers of a checkpoint.
 

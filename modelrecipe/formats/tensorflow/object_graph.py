@@ -7,12 +7,13 @@ Checkpoints of objects name their variables by paths of attributes, `layer_with_
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError
 from modelrecipe.formats.tensorflow.bundle import Bundle, read_bundle
 from modelrecipe.formats.tensorflow.protobuf_wire import Message, WireError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ _STATES = ("keras_api", "states")
 _STATE = ("optimizer", "_optimizer", "save_counter", "keras_api")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Node:
     """One object.
 
@@ -56,7 +57,7 @@ class Node:
     slots: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Entry:
     """One variable of a checkpoint.
 
@@ -75,7 +76,7 @@ class Entry:
     is_optimizer: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Tracked:
     """One variable below a layer's node.
 
@@ -95,7 +96,7 @@ class Tracked:
         return tuple(part.lstrip("_") for part in self.path)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Objects:
     """The objects of a checkpoint, with what else is known of them.
 

@@ -7,11 +7,12 @@ only TensorFlow's own package has, and every length is checked against what is t
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from modelrecipe.errors import FileError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ def read_varint(data: memoryview, position: int) -> tuple[int, int]:
     raise WireError("a number in it has no end")
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Message:
     """One message, of which nothing but the fields of its own level is read.
 

@@ -7,7 +7,7 @@ Reads it without TensorFlow, and nothing of the graph that TensorFlow would exec
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from modelrecipe.formats.tensorflow import MODEL_FILE
 from modelrecipe.formats.tensorflow.bundle import DTYPES
 from modelrecipe.formats.tensorflow.object_graph import Node, read_children
 from modelrecipe.formats.tensorflow.protobuf_wire import Message, WireError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ _KERAS = "_tf_keras_"
 _LISTS = ("__tuple__", "TensorShape")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class KerasObject:
     """What Keras noted of one object.
 
@@ -58,7 +59,7 @@ def _plain(data: dict[str, Any]) -> Any:
     return data
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Argument:
     """One tensor that a signature takes or gives: sizes, of which some or all may be unknown, and type."""
 
@@ -66,7 +67,7 @@ class Argument:
     dtype: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Signature:
     """A function that the directory offers, its tensors by name."""
 
@@ -74,7 +75,7 @@ class Signature:
     outputs: Mapping[str, Argument]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SavedModel:
     """The description in a SavedModel directory.
 

@@ -7,13 +7,14 @@ Source: `EncodeTensorNameSlice` in `tensorflow/core/util/saved_tensor_slice_util
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
 
 from modelrecipe.formats.tensorflow.protobuf_wire import Message, WireError
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ _HEADER_BITS = (0, 0x80, 0xC000, 0xE000, 0xF000, 0xF800, 0xFC00, 0xFE00, 0xFF00,
 _WHOLE = -1
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Piece:
     """One part of a variable.
 
@@ -59,7 +60,7 @@ class Piece:
         return replace(self, source=source)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class SlicedSource:
     """Puts a variable together from its parts.
 

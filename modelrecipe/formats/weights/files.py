@@ -7,7 +7,7 @@ a source of weights too; its architecture is left aside.
 from __future__ import annotations
 
 import glob
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal
 
 from modelrecipe.errors import FileError
@@ -27,6 +27,7 @@ from modelrecipe.formats.repairs.windows_groups import unfold
 from modelrecipe.formats.tensorflow.object_graph import Objects, checkpoint_entries, read_objects
 from modelrecipe.formats.tensorflow.prefix import INDEX, find_prefix, is_bundle
 from modelrecipe.formats.weights import npz_file, safetensors_file
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     import zipfile
@@ -58,7 +59,7 @@ _OF_GROUPS = ("layers", "vars", DEPENDENCIES)
 _STAMPS = ("keras_version", "backend")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class WeightFile:
     """What a file holds of weights.
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +32,7 @@ _OF_KERAS_1: Mapping[str, str] = {
 _OLD_END = re.compile(r"(?:^|_)(W|U|b|gamma|beta|running_mean|running_std|depthwise_kernel|pointwise_kernel)$")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Fit:
     """What became of one layer.
 
@@ -49,7 +51,7 @@ class Fit:
     cast: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class CastSource:
     """Reads numbers in the type that the model keeps them in."""
 

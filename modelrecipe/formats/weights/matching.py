@@ -7,7 +7,7 @@ What is found twice, or could be meant for two layers, is given to none.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from modelrecipe import catalog
@@ -15,6 +15,7 @@ from modelrecipe.formats.variable_names import may_train
 from modelrecipe.formats.weights.matching_groups import groups_by_layer
 from modelrecipe.formats.weights.matching_lists import lists_by_layer
 from modelrecipe.formats.weights.matching_objects import objects_by_layer
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import walk
 from modelrecipe.weights import Tensor
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _OF_CHECKPOINTS = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Found:
     """What a file holds for each layer.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.lib import format as npy
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, StoredTensor
 from modelrecipe.formats.keras_zip.zip_members import locate_member, open_zip
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     import zipfile
@@ -27,7 +27,7 @@ ENDING = ".npy"
 _LARGEST_HEADER = 1 << 16
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class TransposedSource:
     """Reads an array that is stored column by column."""
 

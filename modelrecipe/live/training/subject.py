@@ -13,6 +13,7 @@ import numpy as np
 
 from modelrecipe.errors import EditError
 from modelrecipe.formats.variable_names import may_train
+from modelrecipe.frozen import frozen
 from modelrecipe.graph import Layer, walk
 from modelrecipe.live import build, filling, state
 from modelrecipe.live.placing import places
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from modelrecipe.weights import Tensor
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False)
 class Reader:
     """Reads a live variable, as it is now."""
 
@@ -40,7 +41,7 @@ class Reader:
         return np.array(import_keras().ops.convert_to_numpy(self.variable))
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Taken:
     """What carrying edits over changed.
 

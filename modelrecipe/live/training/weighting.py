@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+
+from modelrecipe.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from modelrecipe.data.feed import Feed
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class WeightedFeed:
     """The batches of a feed with a weight for each example, by its label, times the weight that it has already.
 
