@@ -196,12 +196,20 @@ class Part:
         """Write all of `content`, which is made of bytes, behind the last."""
         left = memoryview(content)
         while left:
-            piece = left[: BLOCK - self._filled]
-            self._block[self._filled : self._filled + len(piece)] = piece
-            self._filled += len(piece)
-            left = left[len(piece) :]
-            if self._filled == BLOCK:
-                self.end()
+            space = self.space(len(left))
+            space[:] = left[: len(space)]
+            left = left[len(space) :]
+            self.took(len(space))
+
+    def space(self, limit: int) -> memoryview:
+        """Where the next bytes go, up to `limit` of them; who fills it says so with `took`."""
+        return self._block[self._filled : min(BLOCK, self._filled + limit)]
+
+    def took(self, count: int) -> None:
+        """So many bytes were put where `space` said."""
+        self._filled += count
+        if self._filled == BLOCK:
+            self.end()
 
     def end(self) -> None:
         """Write what the block holds, and begin it anew."""

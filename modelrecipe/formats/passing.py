@@ -157,8 +157,7 @@ def _fill(base: Extent, around: io.BufferedReader, end: int, out: Out, reader: _
     """What stands before the next tensor; where it comes from another file, the checked one passes by unseen."""
     start = out.place
     if base is reader.extent:
-        for piece in reader.take(end - start):
-            out.write(piece)
+        reader.pass_on(end - start, out)
         return
     for _ in reader.take(max(0, min(end, reader.extent.size) - start)):
         pass
@@ -182,9 +181,7 @@ def _pass(region: Region, reader: _Reader, out: Out) -> _Passing:
     source, tensor = region.source, region.tensor
     before = hasher(source.dtype, source.shape) if source.is_native else None
     if tensor is None:
-        for piece in reader.take(source.size):
-            hash_piece(before, piece)
-            out.write(piece)
+        reader.pass_on(source.size, out, before)
         return _Passing(region, before, before)
     after = hasher(source.dtype, source.shape) if source.is_native else None
     if tensor.source == source and tensor.is_elementwise:
@@ -250,11 +247,26 @@ class _Reader:
             piece = self.file.read(wanted)
             if len(piece) < wanted:
                 raise changed(self.extent)
-            if self.extent.crc is not None:
-                self.crc = isal_zlib.crc32(piece, self.crc)
-            self.position += len(piece)
-            self.count += len(piece)
+            self._seen(piece)
             yield piece
+
+    def pass_on(self, count: int, out: Out, state: Any = None) -> None:
+        """Read the next bytes to where they are written from, and hash them there, where there is a state."""
+        end = self.position + count
+        while self.position < end:
+            piece = out.space(min(PIECE, end - self.position))
+            if self.file.readinto(piece) < len(piece):
+                raise changed(self.extent)
+            self._seen(piece)
+            hash_piece(state, piece)
+            out.took(piece)
+
+    def _seen(self, piece: Buffer) -> None:
+        size = memoryview(piece).nbytes
+        if self.extent.crc is not None:
+            self.crc = isal_zlib.crc32(piece, self.crc)
+        self.position += size
+        self.count += size
 
     def finish(self) -> None:
         """Read what is left."""

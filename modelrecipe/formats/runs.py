@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from modelrecipe.formats.extent import Extent
     from modelrecipe.new_file import NewFile, Part
 
-PIECE = 1 << 18
+PIECE = 1 << 19
 """Bytes that are read at once: all that is made of them should fit the processor's cache together."""
 RUN = 16 << 20
 """Bytes after which another thread may take over."""
-_THREADS = min(4, cpu_count() or 2) + 1
-"""One more than processors, because one of them waits for the disk."""
+_THREADS = min(4, cpu_count() or 2) + 2
+"""Two more than processors, because that many wait for the disk."""
 
 
 class Placed(Protocol):
@@ -92,6 +92,16 @@ class Out:
         self.crc = isal_zlib.crc32(piece, self.crc)
         self.part.write(piece)
         self.place += memoryview(piece).nbytes
+
+    def space(self, limit: int) -> memoryview:
+        """Where the next bytes go; who fills it says so with `took`."""
+        return self.part.space(limit)
+
+    def took(self, piece: memoryview) -> None:
+        """The bytes that were put where `space` said."""
+        self.crc = isal_zlib.crc32(piece, self.crc)
+        self.part.took(len(piece))
+        self.place += len(piece)
 
     def copy(self, base: Extent, file: IO[bytes], start: int, end: int) -> None:
         """Write what stands between two places of an extent.
