@@ -11,6 +11,7 @@ from blake3 import blake3
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
 from modelrecipe.frozen import frozen
 from modelrecipe.graph import walk
+from modelrecipe.identity import cached_by_identity
 from modelrecipe.keras_config import write_model
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from modelrecipe.checkpoint import Checkpoint
     from modelrecipe.formats.passing import Passed
+    from modelrecipe.graph import Layer
     from modelrecipe.weights import Tensor
 
 # What Keras numbers anew at every save, or derives from the rest; shapes only where they describe a tensor in a call.
@@ -79,7 +81,12 @@ class TensorDigests:
 
 def architecture_digest(checkpoint: Checkpoint) -> str:
     """The digest of the configuration that Keras reads, without what changes from save to save."""
-    return blake3(json.dumps(_stable(write_model(checkpoint.model)), sort_keys=True).encode()).hexdigest()
+    return _digest_of(checkpoint.model)
+
+
+@cached_by_identity(maxsize=2)  # where only numbers differ, it is the same graph that was read and that was written
+def _digest_of(model: Layer) -> str:
+    return blake3(json.dumps(_stable(write_model(model)), sort_keys=True).encode()).hexdigest()
 
 
 def _stable(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from modelrecipe.errors import LanguageError, Problems, RecipeError
-from modelrecipe.source.lines import UNSEEN, Lines
+from modelrecipe.source.lines import Lines, unseen_in
 from modelrecipe.source.node import Collection, Node
 from modelrecipe.source.scalar import name_of_kind, quoted, resolve
 from modelrecipe.source.syntax import explain, quote_hint, word_at
@@ -77,7 +77,7 @@ class _Composer:
             loader.dispose()
 
     def _refuse_unseen(self) -> None:
-        for unseen in islice(UNSEEN.finditer(self.lines.text), MOST_PROBLEMS):
+        for unseen in islice(unseen_in(self.lines.text).finditer(self.lines.text), MOST_PROBLEMS):
             self._refuse(f"the text holds {_number(unseen)}, which cannot be seen", unseen.start(), hint="delete it")
 
     def _take(self, event: yaml.Event) -> None:
@@ -147,7 +147,7 @@ class _Composer:
         """The text of a double-quoted scalar: JSON writes characters beyond U+FFFF as two escapes; join them."""
         with suppress(UnicodeDecodeError):  # half a pair, which is refused below
             value = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
-        unseen = UNSEEN.search(value)
+        unseen = unseen_in(value).search(value)
         if unseen:
             self._refuse(
                 f"an escape writes {_number(unseen)}, which cannot be seen", start, stop, hint="remove the escape"

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from functools import cached_property
+from functools import cache, cached_property
 
 from modelrecipe.errors import Place
 
-# What nobody sees in a reviewed file: control characters, lone surrogates and non-characters, the line ends that only
-# some programs know, byte order marks, and the marks that make text read in another order than it is stored
-# (https://trojansource.codes).
-UNSEEN = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
-)
+_UNSEEN_ASCII = re.compile("[^\t\n\r\x20-\x7e]")
 _LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+def unseen_in(text: str) -> re.Pattern[str]:
+    """A pattern of what nobody sees of a text in a reviewed file.
+
+    Those are control characters, lone surrogates and non-characters, the line ends that only some programs know, byte
+    order marks, and the marks that make text read in another order than it is stored (https://trojansource.codes).
+    """
+    return _UNSEEN_ASCII if text.isascii() else _unseen()
+
+
+@cache
+def _unseen() -> re.Pattern[str]:
+    """The same for any text; most do without, and it takes as long to compile as a recipe to be read."""
+    plain = "\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff"
+    return re.compile(f"[^{plain}]|[\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
 class Lines:
@@ -58,5 +69,6 @@ class Lines:
         line_start, line_stop = self.span(number)
         token = self.text[start : min(line_stop, start + 1 if stop is None else stop)]
         if number not in self._shown:
-            self._shown[number] = UNSEEN.sub("\ufffd", self.text[line_start:line_stop])
+            line = self.text[line_start:line_stop]
+            self._shown[number] = unseen_in(line).sub("\ufffd", line)
         return Place(self.file, number, start - line_start + 1, max(1, len(token.rstrip())), self._shown[number])

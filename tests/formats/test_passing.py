@@ -192,14 +192,14 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
     """Lets something be done when the first piece is written."""
 
     def arrange(act: Callable[[], object]) -> None:
-        left, write = [act], runs.Out.write
+        left, took = [act], new_file.Part.took
 
-        def writing(out: runs.Out, piece: Any) -> None:
+        def writing(part: new_file.Part, count: int) -> None:
             if left:
                 left.pop()()
-            write(out, piece)
+            took(part, count)
 
-        monkeypatch.setattr(runs.Out, "write", writing)
+        monkeypatch.setattr(new_file.Part, "took", writing)
 
     return arrange
 
