@@ -11,6 +11,7 @@ from modelrecipe.edit.fit import refuse_misfits
 from modelrecipe.engine.bench import WorkBench
 from modelrecipe.engine.execution import Execution
 from modelrecipe.engine.options import silent
+from modelrecipe.garbage import uncollected
 from modelrecipe.recipe.imports import import_code
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from modelrecipe.recipe import Recipe
 
 
+@uncollected()
 def plan_recipe(
     recipe: Recipe,
     *,

@@ -14,6 +14,7 @@ from modelrecipe.engine.devices import Devices
 from modelrecipe.engine.execution import Execution
 from modelrecipe.engine.options import Options, silent
 from modelrecipe.errors import Problems, UsageError
+from modelrecipe.garbage import uncollected
 from modelrecipe.recipe import Recipe
 from modelrecipe.recipe.imports import import_code, require_permission
 
@@ -98,6 +99,7 @@ def _unheard(event: str, facts: Mapping[str, Any]) -> None:
     del event, facts
 
 
+@uncollected()
 def _try(
     recipe: Recipe, options: Options, *, allow_code: bool, versions: Mapping[str, str | None] | None
 ) -> Mapping[str, Mapping[str, str]]:

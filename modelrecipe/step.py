@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
+from modelrecipe.frozen import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -56,7 +58,7 @@ NOTHING, VALUES, FLAGS, NAMES, STRUCTURE, LIVE, SETTINGS = (
 ChangeKind = Literal["+", "-", "~", "-/+"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Change:
     """One thing that a step did to one layer.
 

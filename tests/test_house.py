@@ -163,6 +163,13 @@ def test_the_steps_need_no_numpy_before_numbers_are_read() -> None:
     assert done == "False\n"
 
 
+def test_only_steps_pay_for_a_frozen_dataclass() -> None:
+    """Those of other packages are frozen dataclasses too, whose bases have to be some."""
+    plain = re.compile(r"^ *@dataclass\([^)]*frozen=True[^)]*\)\n *class (?!.*Step\)|Step\()", re.MULTILINE)
+    found = {room for room, path in MODULES.items() if plain.search(path.read_text(encoding="utf-8"))}
+    assert found == {"training/examples"}  # bases of steps
+
+
 def test_public_names_are_sorted_and_there() -> None:
     names = modelrecipe.__all__
     assert names == sorted(names, key=lambda name: (not name.isupper(), name))

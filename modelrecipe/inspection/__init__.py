@@ -13,6 +13,7 @@ from modelrecipe import formats
 from modelrecipe.engine.totals import totals
 from modelrecipe.errors import FileError
 from modelrecipe.formats.tensorflow import TFSM, is_saved_model
+from modelrecipe.garbage import uncollected
 from modelrecipe.inspection.facts import EntryFacts, Inspection, LayerFacts, WeightFacts
 from modelrecipe.inspection.layers import layer_facts
 from modelrecipe.obstacles import obstacles
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["EntryFacts", "Inspection", "LayerFacts", "WeightFacts", "inspect_file", "layer_facts"]
 
 
+@uncollected()
 def inspect_file(path: Path, selector: Selector | None = None) -> Inspection:
     """What a file holds.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from modelrecipe.data import DataSource, DataSpec
@@ -19,7 +19,7 @@ Part = Literal["all", "train", "validation"]
 _SAYS_COMPARISON = Rule({"pattern": COMPARISON, "patternErrorMessage": "must be a comparison, as '>= 0.95'"})
 
 
-@frozen
+@dataclass(frozen=True, kw_only=True)
 class Examples:
     """Examples that a model is only shown: in the order of their source, and without augmentation."""
 
@@ -49,7 +49,7 @@ class Examples:
             )
 
 
-@frozen
+@dataclass(frozen=True, kw_only=True)
 class Evaluation(Examples):
     """What is measured of a model on examples, in inference mode."""
 

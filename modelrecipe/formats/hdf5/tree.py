@@ -6,18 +6,24 @@ nor zips.
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.opening import as_text, open_hdf5
 from modelrecipe.formats.hdf5.plain_form import NotPlainError
 from modelrecipe.formats.hdf5.plain_tree import names_of_plain, tree_of_plain
+from modelrecipe.formats.hdf5.twins import tree_of_twin
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from modelrecipe.formats.extent import Extent
     from modelrecipe.formats.hdf5.tensors import Group
+
+_last: deque[tuple[Extent, frozenset[str], Group]] = deque(maxlen=2)
 
 
 def tree_of(extent: Extent, skip: Collection[str] = ()) -> Group:
@@ -32,6 +38,22 @@ def tree_of(extent: Extent, skip: Collection[str] = ()) -> Group:
 
 @lru_cache(maxsize=2)
 def _tree_of(extent: Extent, skip: frozenset[str]) -> Group:
+    found = _twin(extent, skip) or _read(extent, skip)
+    _last.append((extent, skip, found))
+    return found
+
+
+def _twin(extent: Extent, skip: frozenset[str]) -> Group | None:
+    """The headers, if they are those of one of the files that were read last; one that is gone has no twin."""
+    for other, skipped, known in _last:
+        if skipped == skip:
+            with suppress(FileError):
+                if (found := tree_of_twin(extent, other, known)) is not None:
+                    return found
+    return None
+
+
+def _read(extent: Extent, skip: frozenset[str]) -> Group:
     try:
         return tree_of_plain(extent, skip)
     except NotPlainError:
