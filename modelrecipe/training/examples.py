@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from modelrecipe.data import DataSource, DataSpec
 from modelrecipe.errors import LanguageError, did_you_mean
 from modelrecipe.fields import Doc, Rule
-from modelrecipe.frozen import frozen
 from modelrecipe.selector import COMPARISON
 from modelrecipe.training.direction import Mode
 from modelrecipe.training.keras_objects import Losses, Metric, Metrics
@@ -89,7 +88,7 @@ def _metrics(names: Iterable[str]) -> Metrics | None:
     return tuple(Metric(class_=name) for name in names if name != "loss") or None
 
 
-@frozen
+@dataclass(frozen=True, kw_only=True)
 class Demanded(Evaluation):
     """An evaluation with what it must give."""
 
@@ -114,7 +113,7 @@ class Demanded(Evaluation):
             yield from super().problems()
 
 
-@frozen
+@dataclass(frozen=True, kw_only=True)
 class Greedy(Evaluation):
     """An evaluation that decides which models are good enough to be taken in."""
 
