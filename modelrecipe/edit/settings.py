@@ -132,7 +132,7 @@ def _shown_object(value: Mapping[str, Any]) -> str:
 
 def differing_settings(before: Layer, after: Layer) -> list[str]:
     """The arguments, named as a record names them, in which two states of one layer differ; flags and names aside."""
-    if after is before:
+    if after.config is before.config and after.kind_name == before.kind_name:
         return []
     old = {holder.place: holder for holder in holders(before)}
     found: list[str] = []

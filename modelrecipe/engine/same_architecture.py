@@ -64,6 +64,8 @@ def _is_same_class(layer: Layer, other: Layer) -> bool:
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    if one == other:
+        return []
     common = [key for key in one if key in other and key not in _NOT_COMPARED]
     return [key for key in common if not _is_same(one[key], other[key])]
 

@@ -77,7 +77,7 @@ class Rewriting:
         sources = _sources(extent, self.dropped)
         scattered = {path: new for path, new in self.edited.items() if not isinstance(sources[path], ContiguousSource)}
         if not (self.dropped or self.changes or scattered):
-            yield Prepared(base=extent, regions=self._regions(sources, sources))
+            yield Prepared(base=extent, regions=self._regions(sources))
             return
         import h5py  # only what changes more than numbers needs it
 
@@ -97,19 +97,19 @@ class Rewriting:
                     values = to_stored(tensor.read(), dataset.dtype)  # type: ignore[union-attr]  # a tensor was read there
                     dataset[...] = values  # type: ignore[index]  # so that it is a dataset
             base = Extent.whole(copy)
-            now = _sources(base, frozenset())
-            places = {path: now[self.moved.get(path, path)] for path in sources}
             if self.dropped:
-                yield Prepared(base=base, regions=self._regions(places, places))
-            else:
-                yield Prepared(base=base, regions=self._regions(places, sources), original=extent)
+                now = _sources(base, frozenset())
+                places = {path: now[self.moved.get(path, path)] for path in sources}
+                yield Prepared(base=base, regions=self._regions(places))
+            else:  # the numbers are where they were
+                yield Prepared(base=base, regions=self._regions(sources), original=extent)
 
-    def _regions(self, places: Mapping[str, object], sources: Mapping[str, object]) -> list[Region]:
-        """Every tensor in one piece: where it stands in the new file, and where its old bytes do."""
+    def _regions(self, sources: Mapping[str, object]) -> list[Region]:
+        """Every tensor in one piece, where its old bytes stand."""
         return [
-            Region(offset=place.offset, source=source, tensor=self.edited.get(path))
-            for path, place in places.items()
-            if isinstance(place, ContiguousSource) and isinstance(source := sources[path], ContiguousSource)
+            Region(offset=source.offset, source=source, tensor=self.edited.get(path))
+            for path, source in sources.items()
+            if isinstance(source, ContiguousSource)
         ]
 
 
