@@ -8,7 +8,6 @@ tables and heaps), IV.A.1.a (object headers) and IV.A.2 (messages). Knows neithe
 
 from __future__ import annotations
 
-import os
 import struct
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from modelrecipe.formats.hdf5 import global_heap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
 NIL, CONTINUATION, SYMBOL_TABLE, ATTRIBUTE, MODIFIED = 0x00, 0x10, 0x11, 0x0C, 0x12
 """Messages that say nothing, that lead to more of them, that make an object a group, and that any object may have."""
@@ -54,7 +54,7 @@ class PlainFile:
     """Reads structures of a file that claims to be plain.
 
     Args:
-        file: descriptor of the file that it lies in.
+        file: the file that it lies in.
         start: where it begins there.
         size: how many bytes it has.
 
@@ -62,7 +62,7 @@ class PlainFile:
         NotPlainError: it begins otherwise.
     """
 
-    def __init__(self, file: int, start: int, size: int) -> None:
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self._file = file
         self._start = start
         self._pages: dict[int, bytes] = {}
@@ -90,12 +90,16 @@ class PlainFile:
         if held is None:
             if len(self._pages) == _MOST_PAGES:
                 self._pages.clear()
-            held = self._pages[page] = os.pread(self._file, _PAGE, self._start + page * _PAGE)
+            held = self._pages[page] = self._at(page * _PAGE, _PAGE)
         found = held[within : within + count]
         if len(found) < count:
-            found = os.pread(self._file, count, self._start + place)
+            found = self._at(place, count)
             expect(len(found) == count)
         return found
+
+    def _at(self, place: int, count: int) -> bytes:
+        self._file.seek(self._start + place)
+        return self._file.read(count)
 
     def messages(self, place: int) -> list[tuple[int, bytes]]:
         """The messages in the header of an object, each with its kind."""

@@ -51,7 +51,7 @@ def tree_of_plain(extent: Extent, skip: Collection[str]) -> Group:
         NotPlainError: something about the file is unusual.
     """
     with extent.open() as file:
-        walk = _Walk(extent, PlainFile(file.fileno(), extent.start, extent.size))
+        walk = _Walk(extent, PlainFile(file, extent.start, extent.size))
         return walk.group(walk.file.messages(walk.file.root), "", skip)
 
 
@@ -62,7 +62,7 @@ def names_of_plain(extent: Extent) -> frozenset[str]:
         NotPlainError: something about the file is unusual.
     """
     with extent.open() as file:
-        plain = PlainFile(file.fileno(), extent.start, extent.size)
+        plain = PlainFile(file, extent.start, extent.size)
         table = plain.table_of(plain.root)
         expect(table is not None)
         return frozenset(plain_text(name) for name, _ in plain.links(*table)) if table else frozenset()

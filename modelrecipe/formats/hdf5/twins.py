@@ -6,7 +6,6 @@ as long as going through its headers, and says more.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,10 +35,11 @@ def tree_of_twin(extent: Extent, other: Extent, known: Group) -> Group | None:
     if sum(end - start for start, end in around) > _MOST_BYTES:
         return None
     with extent.open() as one, other.open() as two:
-        files = (one.fileno(), extent.start), (two.fileno(), other.start)
         for start, end in around:
-            here, there = (os.pread(file, end - start, begin + start) for file, begin in files)
-            if here != there or len(here) < end - start:
+            one.seek(extent.start + start)
+            two.seek(other.start + start)
+            found = one.read(end - start)
+            if len(found) < end - start or found != two.read(end - start):
                 return None
     return _in(extent, known)
 
