@@ -198,6 +198,7 @@ def refuse_whole_numbers(places: Sequence[Place]) -> None:
 
 def is_representable(number: float, dtype: str) -> bool:
     """Whether a number, rounded to the type, is finite, and zero only where it was."""
+    number = float(number)  # a recipe may hold a whole one, of which it is told otherwise that it is too large
     if not math.isfinite(number):
         return False
     rounded = _rounded(number, dtype)
