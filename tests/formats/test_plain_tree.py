@@ -172,6 +172,29 @@ def test_branches_without_leaves_end(plain: Extent):
         tree_of_plain(Extent.whole(plain.file), ())
 
 
+def test_numbers_among_headers_are_left_to_the_library(tmp_path: Path):
+    """Else edited numbers would change headers, and the new file pass for a twin of the old one."""
+
+    def content(file: h5py.File) -> None:
+        file["x"] = np.arange(5.0)
+        file.create_group("g")["y"] = np.arange(4.0)
+
+    extent = write(tmp_path / "m.h5", content)
+    source = tree_of_plain(extent, ()).tensors["x"].source
+    assert isinstance(source, ContiguousSource)
+    whole = bytearray(extent.file.read_bytes())
+    place = whole.index(source.offset.to_bytes(8, "little") + source.size.to_bytes(8, "little"))
+    for start in (whole.index(b"TREE"), whole.index(b"SNOD") - 8, whole.index(b"HEAP") - 39):
+        whole[place : place + 8] = start.to_bytes(8, "little")
+        extent.file.write_bytes(whole)
+        moved = Extent.whole(extent.file)
+        with pytest.raises(NotPlainError):
+            tree_of_plain(moved, ())
+        found = tree_of(moved).tensors["x"].source
+        assert isinstance(found, ContiguousSource)
+        assert found.offset == start
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_changed_bytes_are_noticed_or_mean_the_same(seed: int, tmp_path: Path):
     """Whatever stands in a file: what is read in place is what the library reads, and it is never more lenient."""

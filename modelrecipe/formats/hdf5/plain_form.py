@@ -9,12 +9,14 @@ tables and heaps), IV.A.1.a (object headers) and IV.A.2 (messages). Knows neithe
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from modelrecipe.formats.hdf5 import global_heap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
 NIL, CONTINUATION, SYMBOL_TABLE, ATTRIBUTE, MODIFIED = 0x00, 0x10, 0x11, 0x0C, 0x12
@@ -65,6 +67,7 @@ class PlainFile:
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self._file = file
         self._start = start
+        self._read: list[tuple[int, int]] = []
         self._pages: dict[int, bytes] = {}
         self._texts: dict[int, dict[int, bytes]] = {}
         self._heaps: set[int] = set()
@@ -85,6 +88,7 @@ class PlainFile:
     def read(self, place: int, count: int) -> bytes:
         """So many bytes from a place on."""
         expect(count <= _MOST_BYTES and place + count <= self.size)
+        self._read.append((place, place + count))
         page, within = divmod(place, _PAGE)
         held = self._pages.get(page)
         if held is None:
@@ -100,6 +104,17 @@ class PlainFile:
     def _at(self, place: int, count: int) -> bytes:
         self._file.seek(self._start + place)
         return self._file.read(count)
+
+    def expect_apart(self, numbers: Iterable[tuple[int, int]]) -> None:
+        """No numbers stand where structures do: who writes other numbers leaves those as they are.
+
+        Args:
+            numbers: where they begin and end.
+        """
+        structures = sorted(self._read)
+        starts = [start for start, _ in structures]
+        ends = [0, *accumulate((end for _, end in structures), max)]
+        expect(all(ends[bisect_left(starts, end)] <= start for start, end in numbers))
 
     def messages(self, place: int) -> list[tuple[int, bytes]]:
         """The messages in the header of an object, each with its kind."""

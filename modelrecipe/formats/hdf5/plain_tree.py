@@ -52,7 +52,10 @@ def tree_of_plain(extent: Extent, skip: Collection[str]) -> Group:
     """
     with extent.open() as file:
         walk = _Walk(extent, PlainFile(file, extent.start, extent.size))
-        return walk.group(walk.file.messages(walk.file.root), "", skip)
+        root = walk.group(walk.file.messages(walk.file.root), "", skip)
+        sources = [item.source for item in root.below() if isinstance(item.source, ContiguousSource)]
+        walk.file.expect_apart((source.offset, source.offset + source.size) for source in sources)
+        return root
 
 
 def names_of_plain(extent: Extent) -> frozenset[str]:

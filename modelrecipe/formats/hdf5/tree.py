@@ -38,28 +38,25 @@ def tree_of(extent: Extent, skip: Collection[str] = ()) -> Group:
 
 @lru_cache(maxsize=2)
 def _tree_of(extent: Extent, skip: frozenset[str]) -> Group:
-    found = _twin(extent, skip) or _read(extent, skip)
+    if (found := _twin(extent, skip)) is None:
+        try:
+            found = tree_of_plain(extent, skip)
+        except NotPlainError:
+            from modelrecipe.formats.hdf5.walk import tree_of_any  # few files need the library
+
+            return tree_of_any(extent, skip)
     _last.append((extent, skip, found))
     return found
 
 
 def _twin(extent: Extent, skip: frozenset[str]) -> Group | None:
-    """The headers, if they are those of one of the files that were read last; one that is gone has no twin."""
+    """The headers, if they are those of one of the plain files that were read last; one that is gone has no twin."""
     for other, skipped, known in _last:
         if skipped == skip:
             with suppress(FileError):
                 if (found := tree_of_twin(extent, other, known)) is not None:
                     return found
     return None
-
-
-def _read(extent: Extent, skip: frozenset[str]) -> Group:
-    try:
-        return tree_of_plain(extent, skip)
-    except NotPlainError:
-        from modelrecipe.formats.hdf5.walk import tree_of_any  # few files need the library
-
-        return tree_of_any(extent, skip)
 
 
 @lru_cache(maxsize=2)

@@ -27,7 +27,7 @@ def tree_of_twin(extent: Extent, other: Extent, known: Group) -> Group | None:
     Args:
         extent: the file.
         other: another one, which stands where it was read.
-        known: the headers of that.
+        known: the headers of that, none of which stands among its numbers; see `PlainFile.expect_apart`.
     """
     if extent.size != other.size:
         return None
