@@ -13,7 +13,7 @@ import os
 import struct
 import sys
 from bisect import bisect_right
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20
 """Bytes that go to the disk at once."""
+_BLOCKS = 8
+"""How many get memory together; it is taken when they are first written to."""
 PAGE = mmap.PAGESIZE
 """What is written past the page cache begins and ends at multiples of this, in the file and in memory."""
 LARGE = 16 << 20
@@ -48,7 +50,7 @@ class NewFile(io.FileIO):
     def __init__(self, path: Path) -> None:
         super().__init__(path, "wb")
         self._path = path
-        self._blocks: list[mmap.mmap] = []
+        self._blocks: list[memoryview] = []
         self._edges: list[tuple[int, bytes]] = []
         self._seeking = Lock()
         self._direct: int | None = None
@@ -128,11 +130,11 @@ class NewFile(io.FileIO):
         try:
             block = self._blocks.pop()
         except IndexError:
-            block = mmap.mmap(-1, BLOCK)  # whose memory begins with a page
+            block, *others = _new_blocks()
+            self._blocks += others
         part = Part(self, start, block)
         yield part
         part.end()
-        del part  # and with it its view of the block
         self._blocks.append(block)
 
     def join(self, end: int) -> None:
@@ -186,9 +188,9 @@ class NewFile(io.FileIO):
 class Part:
     """Bytes of a file that lie behind one another; see `NewFile.part`."""
 
-    def __init__(self, file: NewFile, start: int, block: mmap.mmap) -> None:
+    def __init__(self, file: NewFile, start: int, block: memoryview) -> None:
         self._file = file
-        self._block = memoryview(block)
+        self._block = block
         self._begun = self._filled = start % PAGE
         self._place = start - self._begun
 
@@ -220,6 +222,21 @@ class Part:
         self._file.put(self._place + first, self._block[first:last])
         self._place += self._filled
         self._begun = self._filled = 0
+
+
+def _new_blocks() -> list[memoryview]:
+    """Memory for blocks, each from the beginning of a page: of few large pages where the system has such.
+
+    A disk is told of a block page by page, and of a large page at once.
+    """
+    size = _BLOCKS * BLOCK
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with suppress(OSError):  # of a system that was made without
+            room.madvise(mmap.MADV_HUGEPAGE)
+    else:
+        room = mmap.mmap(-1, size)
+    return [memoryview(room)[start : start + BLOCK] for start in range(0, size, BLOCK)]
 
 
 def _whole_pages(start: int, end: int) -> tuple[int, int]:

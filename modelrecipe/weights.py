@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from blake3 import blake3
 
@@ -76,6 +76,13 @@ class Tensor:
             values = np.asarray(edit(values)).astype(values.dtype, copy=False)
         return values
 
+    def edit(self, values: NDArray[np.generic]) -> None:
+        """Put all edits into `values` itself, each of which is `Elementwise`."""
+        for edit in self.edits:
+            new = cast("Elementwise", edit).function(values)
+            if new is not values:
+                values[...] = new
+
     def read(self) -> NDArray[np.generic]:
         """The numbers, edits included.
 
@@ -93,13 +100,18 @@ class Tensor:
 
 @frozen(kw_only=False)
 class Elementwise:
-    """An edit that gives each number's new value from that number alone, whatever array it comes in."""
+    """An edit that gives each number's new value from that number alone, whatever array it comes in.
+
+    Args:
+        function: gives the new values, in the same shape; it may put them into the array that it takes, and give that
+            back, which spares memory.
+    """
 
     function: Callable[[NDArray[np.generic]], NDArray[np.generic]]
 
     def __call__(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
-        """The new values, in the same shape."""
-        return self.function(values)
+        """The new values; the old ones stay."""
+        return self.function(values.copy())
 
 
 def hasher(dtype: str, shape: Sequence[int]) -> blake3:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -153,7 +155,21 @@ def test_memory_of_parts_is_used_again(tmp_path: Path):
         for number in range(50):
             with file.part(number * 100) as part:
                 part.write(bytes(100))
-        assert len(file._blocks) == 1
+        assert len(file._blocks) == new_file._BLOCKS
+
+
+@pytest.mark.parametrize("has_large_pages", [True, False])
+def test_memory_of_parts_begins_with_a_page(has_large_pages: bool, monkeypatch: pytest.MonkeyPatch):
+    if not has_large_pages:
+        monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
+    places = [np.frombuffer(block, np.uint8).ctypes.data for block in new_file._new_blocks()]
+    assert [place % PAGE for place in places] == [0] * new_file._BLOCKS
+    assert {after - before for before, after in pairwise(places)} == {new_file.BLOCK}
+
+
+def test_a_system_without_large_pages_takes_small_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(mmap, "MADV_HUGEPAGE", 12345, raising=False)  # which Linux answers as it does where it has none
+    assert written(tmp_path / "f", b"head", [bytes(9 * PAGE)], b"tail") == b"head" + bytes(9 * PAGE) + b"tail"
 
 
 def test_an_error_of_the_writer_is_the_one_that_is_told(tmp_path: Path):

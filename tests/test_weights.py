@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
-from modelrecipe.weights import Tensor, Weights, digest_array, matches_weight
+from modelrecipe.weights import Elementwise, Tensor, Weights, digest_array, matches_weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def tensor(values: object, name: str = "kernel", slot: str = "vars/0") -> Tensor:
@@ -28,6 +33,16 @@ def test_edits_are_applied_in_order_and_keep_the_type():
     edited = tensor([1.0]).map(lambda a: a + 1.0).map(lambda a: a.astype("float64") * 10)
     assert edited.read().tolist() == [20.0]
     assert edited.read().dtype == np.float32
+
+
+@pytest.mark.parametrize("first", [lambda a: np.add(a, 1, out=a), lambda a: a + 1.0])
+def test_an_elementwise_edit_leaves_what_it_takes_alone_unless_it_may_not(first: Callable[[np.ndarray], np.ndarray]):
+    values = np.asarray([1.0, 2.0], "float32")
+    edited = tensor(values).map(Elementwise(first)).map(Elementwise(lambda a: a.astype("float64") * 10))
+    assert edited.read().tolist() == [20.0, 30.0]
+    assert values.tolist() == [1.0, 2.0]
+    edited.edit(values)
+    assert values.tolist() == [20.0, 30.0]
 
 
 def test_a_new_tensor_has_no_numbers_to_read():

@@ -55,7 +55,7 @@ def overflows(before: NDArray[np.generic], after: NDArray[np.generic]) -> bool:
 
 
 def multiplied(values: NDArray[np.generic], factor: NDArray[np.generic]) -> NDArray[np.generic]:
-    """The numbers times a factor of their own type.
+    """The numbers times a factor of their own type; where it can, in their place.
 
     Raises:
         OverflowError: a number that was finite is not any more.
@@ -63,7 +63,7 @@ def multiplied(values: NDArray[np.generic], factor: NDArray[np.generic]) -> NDAr
     tells = values.dtype.kind == "f"  # types of NumPy's own notice it on the way; bfloat16 and the like do not
     try:
         with np.errstate(over="raise" if tells else "ignore"):
-            result = np.multiply(values, factor)
+            result = np.multiply(values, factor, out=values if tells else None)
     except FloatingPointError as error:
         raise OverflowError from error
     if not tells and overflows(values, result):

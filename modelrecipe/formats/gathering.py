@@ -18,9 +18,9 @@ import numpy as np
 
 from modelrecipe.formats.extent import Extent
 from modelrecipe.formats.hdf5.opening import damage_of
-from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
-from modelrecipe.formats.passing import Passed, Region, Streamed, bytes_of, hash_piece
-from modelrecipe.formats.runs import PIECE, changed, in_runs
+from modelrecipe.formats.hdf5.tensors import ContiguousSource, to_stored
+from modelrecipe.formats.passing import Passed, Region, Streamed, bytes_of, edit_piece, hash_piece
+from modelrecipe.formats.runs import in_runs, pieces
 from modelrecipe.frozen import frozen
 from modelrecipe.weights import hasher
 
@@ -168,9 +168,9 @@ def _pass(part: Part, out: Out) -> Passed | None:
         before = hasher(stored.dtype, stored.shape) if after is not None and source == old else None
         for piece in _pieces(source):
             hash_piece(before, piece)
-            new = bytes_of(to_stored(tensor.edited(as_keras(np.frombuffer(piece, kind), source.dtype)), kind))
-            hash_piece(after, new)
-            out.write(new)
+            edit_piece(tensor, source.stored, source.dtype, piece)
+            hash_piece(after, piece)
+            out.write(piece)
     if old is None:
         return None
     return Passed(
@@ -186,13 +186,7 @@ def _is_piecewise(source: object, kind: np.dtype[Any], tensor: Tensor | None) ->
     return is_plain and (tensor is None or tensor.is_elementwise)
 
 
-def _pieces(source: ContiguousSource) -> Iterator[bytes]:
+def _pieces(source: ContiguousSource) -> Iterator[memoryview]:
     with source.extent.open() as file:
         file.seek(source.extent.start + source.offset)
-        left = source.size
-        while left > 0:
-            piece = file.read(min(PIECE, left))
-            if not piece:
-                raise changed(source.extent)
-            yield piece
-            left -= len(piece)
+        yield from pieces(file, source.size, source.extent)

@@ -13,7 +13,7 @@ from isal import isal_zlib
 
 from modelrecipe.errors import FileError
 from modelrecipe.formats.hdf5.tensors import ContiguousSource, as_keras, to_stored
-from modelrecipe.formats.runs import PIECE, changed, in_runs, joined_crc
+from modelrecipe.formats.runs import PIECE, changed, in_runs, joined_crc, pieces
 from modelrecipe.frozen import frozen
 from modelrecipe.weights import hasher
 
@@ -187,9 +187,9 @@ def _pass(region: Region, reader: _Reader, out: Out) -> _Passing:
     if tensor.source == source and tensor.is_elementwise:
         for piece in reader.take(source.size):
             hash_piece(before, piece)
-            new = _edited(tensor, source, piece)
-            hash_piece(after, new)
-            out.write(new)
+            edit_piece(tensor, source.stored, source.dtype, piece)
+            hash_piece(after, piece)
+            out.write(piece)
         return _Passing(region, before, after)
     for piece in reader.take(source.size):
         hash_piece(before, piece)
@@ -206,11 +206,22 @@ def hash_piece(state: Any, piece: Buffer) -> None:
         state.update(piece)
 
 
-def _edited(tensor: Tensor, source: ContiguousSource, piece: bytes) -> memoryview:
+def edit_piece(tensor: Tensor, stored: str, dtype: str, piece: memoryview) -> None:
+    """Put the edits of a tensor, all elementwise, into a piece of its stored bytes.
+
+    Args:
+        tensor: whose they are.
+        stored: numpy's code of the stored type.
+        dtype: as Keras names it.
+        piece: whole numbers.
+    """
     import numpy as np  # while one thread imports it, the others pass on what stays
 
-    values = as_keras(np.frombuffer(piece, source.stored), source.dtype)
-    return bytes_of(to_stored(tensor.edited(values), source.stored))
+    raw = np.frombuffer(piece, stored)
+    values = as_keras(raw, dtype)
+    tensor.edit(values)
+    if not raw.dtype.isnative:  # then they are a copy
+        raw[...] = values
 
 
 def bytes_of(values: np.ndarray[Any, Any]) -> memoryview:
@@ -239,14 +250,9 @@ class _Reader:
     def __post_init__(self) -> None:
         self.file.seek(self.extent.start + self.position)
 
-    def take(self, count: int) -> Iterator[bytes]:
-        """The next bytes in pieces."""
-        end = self.position + count
-        while self.position < end:
-            wanted = min(PIECE, end - self.position)
-            piece = self.file.read(wanted)
-            if len(piece) < wanted:
-                raise changed(self.extent)
+    def take(self, count: int) -> Iterator[memoryview]:
+        """The next bytes, see `pieces`."""
+        for piece in pieces(self.file, count, self.extent):
             self._seen(piece)
             yield piece
 
@@ -261,12 +267,11 @@ class _Reader:
             hash_piece(state, piece)
             out.took(piece)
 
-    def _seen(self, piece: Buffer) -> None:
-        size = memoryview(piece).nbytes
+    def _seen(self, piece: memoryview) -> None:
         if self.extent.crc is not None:
             self.crc = isal_zlib.crc32(piece, self.crc)
-        self.position += size
-        self.count += size
+        self.position += len(piece)
+        self.count += len(piece)
 
     def finish(self) -> None:
         """Read what is left."""

@@ -120,10 +120,10 @@ class _Range:
 
         if self.lower is not None:
             bound = np.asarray(self.lower).astype(values.dtype)
-            values = np.where(np.less(values, bound), bound, values)
+            np.copyto(values, bound, where=np.less(values, bound))
         if self.upper is not None:
             bound = np.asarray(self.upper).astype(values.dtype)
-            values = np.where(np.greater(values, bound), bound, values)
+            np.copyto(values, bound, where=np.greater(values, bound))
         return values
 
 
