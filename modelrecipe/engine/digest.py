@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -90,7 +89,7 @@ def _digest_of(model: Layer) -> str:
 
 
 def _stable(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):  # as JSON has them; this is asked of every value of a large model
         if value.get("class_name") == "__keras_tensor__":
             return value["config"]["keras_history"]
         return {key: _stable(item) for key, item in value.items() if key not in _VOLATILE}
