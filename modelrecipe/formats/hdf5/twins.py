@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from modelrecipe.formats.extent import Extent
     from modelrecipe.formats.hdf5.tensors import Group, StoredTensor
 
-_MOST_BYTES = 1 << 24
-"""Where more than this lies around the numbers, headers are quicker to go through."""
+_MOST_BYTES = 1 << 15
+"""Where more than this lies around the numbers, for each tensor, headers are quicker to go through."""
+_PIECE = 1 << 20
 
 
 def tree_of_twin(extent: Extent, other: Extent, known: Group) -> Group | None:
@@ -32,15 +33,17 @@ def tree_of_twin(extent: Extent, other: Extent, known: Group) -> Group | None:
     if extent.size != other.size:
         return None
     around = [*_around(known, extent.size)]
-    if sum(end - start for start, end in around) > _MOST_BYTES:
+    if sum(end - start for start, end in around) > _MOST_BYTES * sum(1 for _ in known.below()):
         return None
     with extent.open() as one, other.open() as two:
         for start, end in around:
             one.seek(extent.start + start)
             two.seek(other.start + start)
-            found = one.read(end - start)
-            if len(found) < end - start or found != two.read(end - start):
-                return None
+            for place in range(start, end, _PIECE):
+                size = min(_PIECE, end - place)
+                found = one.read(size)
+                if len(found) < size or found != two.read(size):
+                    return None
     return _in(extent, known)
 
 
