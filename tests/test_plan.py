@@ -166,6 +166,20 @@ def test_a_lambda_is_told_before_any_build(tmp_path: Path):
     assert progress == ["reading m.keras"]
 
 
+@pytest.mark.parametrize("format", ["keras", "h5", "weights.h5"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_variables_of_a_fresh_optimizer_count(format: str, optimizer: str, tmp_path: Path):
+    layers = [keras.layers.Dense(300, name=name) for name in ("still", "trained")]
+    model = keras.Sequential([keras.Input((300,)), *layers])
+    layers[0].trainable = False
+    model.compile(optimizer, keras.losses.MeanSquaredError())  # by its short name, Keras cannot read it from HDF5
+    model.save(tmp_path / "m.keras")
+    insert = "insert: {after: {role: output}, layer: ReLU}"
+    recipe = write_recipe(tmp_path, "load: m.keras", insert, f"save: out.{format}")
+    planned, done = recipe.plan().outputs[0].size, recipe.run().outputs[0].size
+    assert planned == pytest.approx(done, rel=0.1)
+
+
 @pytest.mark.parametrize("name", ["chain", "residual", "image_classifier", "nested_three_deep"])
 def test_the_size_of_a_built_file_is_told_with_its_container(name: str, tmp_path: Path):
     zoo.ZOO[name]().save(tmp_path / "m.keras")

@@ -63,7 +63,7 @@ def _built(output: Output, checkpoint: Checkpoint, tensors: Sequence[Tensor]) ->
     if not all(_is_of_keras(item.layer) for item in checkpoint.layers()):
         held += round(_FILLED_COPIES * total)
     if is_compiled and output.format not in WEIGHTS_ALONE:
-        held += round(_COMPILED_COPIES * _trained(checkpoint))
+        held += round(_COMPILED_COPIES * trained_size(checkpoint))
     return held
 
 
@@ -76,7 +76,7 @@ def _is_of_keras(layer: Layer) -> bool:
     return layer.is_operation or not layer.module or layer.module.split(".")[0] == "keras"
 
 
-def _trained(checkpoint: Checkpoint) -> int:
+def trained_size(checkpoint: Checkpoint) -> int:
     """Bytes of the variables that an optimizer would change."""
     keys = {item.layer.key for item in checkpoint.layers() if item.is_effectively_trainable}
     return sum(tensor_size(one) or 0 for key in keys for one in checkpoint.weights.of(key) if one.is_trainable)

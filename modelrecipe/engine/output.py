@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelrecipe.engine.memory import estimated_memory, tensor_size
+from modelrecipe.engine.memory import estimated_memory, tensor_size, trained_size
 from modelrecipe.errors import LanguageError
+from modelrecipe.formats import WEIGHTS_ALONE
 from modelrecipe.formats.keras_zip.beside import IN_SHARDS
 from modelrecipe.formats.keras_zip.shard_plan import ENDING
 from modelrecipe.frozen import frozen
@@ -82,5 +83,16 @@ def planned(output: Output, checkpoint: Checkpoint, target: Path, largest_read: 
     else:
         layers = sum(1 for _ in checkpoint.layers())
         size = sum(known) + _PER_FILE + _PER_LAYER * layers + _PER_TENSOR * len(sizes)
+        size += _optimizer_size(output, checkpoint)
     memory = estimated_memory(output, checkpoint, largest_read)
     return replace(output, size=size, memory=memory and round(memory, -7), exists=target.exists())
+
+
+def _optimizer_size(output: Output, checkpoint: Checkpoint) -> int:
+    """Bytes of the variables of the fresh optimizer, which Keras writes into a model that it builds and compiles."""
+    compiled = checkpoint.origin.compile_config if checkpoint.origin is not None else None
+    if not compiled or output.format in WEIGHTS_ALONE:
+        return 0
+    from modelrecipe.catalog.optimizer_state import state_copies  # what is streamed or not compiled does without
+
+    return state_copies(compiled.get("optimizer")) * trained_size(checkpoint)
