@@ -118,12 +118,16 @@ class _Range:
     def __call__(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         import numpy as np  # verbs that read no numbers do without
 
-        if self.lower is not None:
-            bound = np.asarray(self.lower).astype(values.dtype)
-            np.copyto(values, bound, where=np.less(values, bound))
-        if self.upper is not None:
-            bound = np.asarray(self.upper).astype(values.dtype)
-            np.copyto(values, bound, where=np.greater(values, bound))
+        sides = ((self.lower, np.less, np.maximum), (self.upper, np.greater, np.minimum))
+        for bound, is_beyond, nearer in sides:
+            if bound is None:
+                continue
+            limit = np.asarray(bound).astype(values.dtype)
+            with np.errstate(invalid="ignore"):  # bfloat16 and the like warn of what is no number, which it stays
+                if limit != 0:
+                    nearer(values, limit, out=values)
+                else:  # a number that is zero keeps its sign
+                    np.copyto(values, limit, where=is_beyond(values, limit))
         return values
 
 

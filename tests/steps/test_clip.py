@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 from keras import layers
@@ -54,6 +55,23 @@ def test_bounds_are_rounded_to_the_weights_own_type(name: str, tmp_path: Path):
     [changed] = [line.removeprefix("~ ") for line in differences(model, clipped)]
     before, after = zoo.weights_by_path(model)[changed], zoo.weights_by_path(clipped)[changed]
     assert same_bits(np.where(before > np.asarray(0.05).astype(before.dtype), before.dtype.type(0.05), before), after)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("bounds", ["min: 0", "max: 0", "min: -0.5, max: 0.5", "min: -0.0, max: 3"])
+def test_every_number_within_keeps_its_bits(bounds: str, dtype: str, tmp_path: Path):
+    every = np.arange(1 << 16, dtype="uint16").reshape(256, 256).view(getattr(ml_dtypes, dtype, dtype))
+    clipped = edit(tmp_path, dense(every, dtype), f"clip: {{layers: head, weights: kernel, {bounds}}}")
+    after = clipped.get_layer("head").kernel.numpy()
+    limits = {key: every.dtype.type(float(bound)) for key, bound in (part.split(": ") for part in bounds.split(", "))}
+    wanted = every
+    with np.errstate(invalid="ignore"):
+        if "min" in limits:
+            wanted = np.where(wanted < limits["min"], limits["min"], wanted)
+        if "max" in limits:
+            wanted = np.where(wanted > limits["max"], limits["max"], wanted)
+    assert same_bits(after, wanted)
+    assert not same_bits(after, every)
 
 
 def test_a_norm_limits_the_whole_weight(tmp_path: Path):
