@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from modelrecipe.weights import Tensor
 
 # A process that has read a model and lets it pass by, and one that has imported Keras too.
-_LIGHT, _TENSORFLOW = 95 * 10**6, 720 * 10**6
+_LIGHT, _TENSORFLOW = 70 * 10**6, 720 * 10**6
+RUN, THREADS, _PER_THREAD = 16 << 20, 12, 2_600_000
+"""Of numbers that pass by: bytes that keep a thread busy, the most threads, and what each holds; see `formats.runs`."""
 _PER_LAYER = 30_000
 """Of the document: a configuration with its calls."""
 _COPIES = 3
@@ -48,7 +50,8 @@ def estimated_memory(output: Output, checkpoint: Checkpoint, largest_read: int =
     document = _PER_LAYER * sum(1 for _ in checkpoint.layers())
     if output.how == "streamed":
         whole = [_held(tensor) for tensor in tensors if not _passes_in_pieces(tensor)]
-        return _LIGHT + document + max([*whole, _COPIES * largest_read])
+        passing = _PER_THREAD * min(THREADS, -(-sum(size or 0 for size in sizes) // RUN))
+        return _LIGHT + document + passing + max([*whole, _COPIES * largest_read])
     return None if None in sizes else _TENSORFLOW + document + _built(output, checkpoint, tensors)
 
 

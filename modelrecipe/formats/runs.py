@@ -29,7 +29,7 @@ PIECE = 1 << 20
 """Bytes that are read at once: all that is made of them should fit the processor's cache together."""
 RUN = 16 << 20
 """Bytes after which another thread may take over."""
-_THREADS = 8
+THREADS = 12
 """Most of them wait for the disk, which is fastest when it has several writes to choose from."""
 
 
@@ -137,7 +137,7 @@ def in_runs(
 
     runs = [*_runs(tensors, size)]
     file.reserve(begin, size)
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         done = [*pool.map(work, runs)]
     file.join(begin + size)
     crc = joined_crc((crc, run.size) for run, (_, crc) in zip(runs, done, strict=True))

@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from modelrecipe import cli, formats
+from modelrecipe.engine import memory
 from modelrecipe.engine.memory import estimated_memory
 from modelrecipe.errors import MemoryLimitError
+from modelrecipe.formats import runs
 from modelrecipe.outcome import Output
 from modelrecipe.weights import Elementwise, Weights
 from tests.running import contents, refuse, refuse_plan, told, write_recipe
@@ -108,7 +110,7 @@ def test_the_option_refuses_before_anything_is_done(folder: Path, verb: str):
     done = CliRunner().invoke(cli.main, [verb, "recipe.yaml", "--memory", "10MB"])
     assert done.exit_code == 1
     shown = " ".join((done.stderr if verb == "run" else done.stdout).split())
-    assert "writing 'out.keras', which is streamed, needs about 100 MB of memory, but the run may have 10.0 MB" in shown
+    assert "writing 'out.keras', which is streamed, needs about 70 MB of memory, but the run may have 10.0 MB" in shown
     assert contents(folder) == before
     done = CliRunner().invoke(cli.main, [verb, "recipe.yaml", "--memory", "2GB"])
     assert done.exit_code == 0
@@ -130,6 +132,17 @@ def test_what_is_no_amount_is_refused(folder: Path, text: str):
     done = CliRunner().invoke(cli.main, ["plan", "recipe.yaml", "--memory", text])
     assert done.exit_code == 2
     assert f"'{text}' is no amount of memory; write it as 2GB, 500MB or 1.5GiB" in done.stderr
+
+
+def test_an_estimate_knows_how_numbers_are_written(folder: Path):
+    assert (memory.RUN, memory.THREADS) == (runs.RUN, runs.THREADS)
+    checkpoint = formats.read_checkpoint(folder / "m.keras")
+    (tensor,) = checkpoint.weights["a"]
+    said = [
+        estimated_memory(STREAMED, replace(checkpoint, weights=Weights({"a": (replace(tensor, shape=(size,)),)})))
+        for size in (1, memory.RUN // 4, memory.RUN // 2, 10**9, 10**10)
+    ]
+    assert said[0] == said[1] < said[2] < said[3] == said[4]
 
 
 @pytest.mark.slow
