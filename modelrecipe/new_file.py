@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20
 """Bytes that go to the disk at once."""
+RUN = 16 << 20
+"""Bytes that one thread writes before another may take over."""
+THREADS = 12
+"""Most of them wait for the disk, which is fastest when it has several writes to choose from."""
 _BLOCKS = 8
 """How many get memory together; it is taken when they are first written to."""
 PAGE = mmap.PAGESIZE

@@ -12,6 +12,7 @@ from modelrecipe import measures
 from modelrecipe.errors import MemoryLimitError
 from modelrecipe.formats import WEIGHTS_ALONE
 from modelrecipe.formats.hdf5.tensors import ContiguousSource
+from modelrecipe.new_file import RUN, THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 # A process that has read a model and lets it pass by, and one that has imported Keras too.
 _LIGHT, _TENSORFLOW = 70 * 10**6, 720 * 10**6
-RUN, THREADS, _PER_THREAD = 16 << 20, 12, 2_600_000
-"""Of numbers that pass by: bytes that keep a thread busy, the most threads, and what each holds; see `formats.runs`."""
+_PER_THREAD = 2_600_000
+"""Of each thread that numbers pass by: what was read of them, what is to be written, and what an edit makes."""
 _PER_LAYER = 30_000
 """Of the document: a configuration with its calls."""
 _COPIES = 3

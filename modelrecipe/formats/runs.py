@@ -15,6 +15,7 @@ from isal import isal_zlib
 
 from modelrecipe.errors import FileError
 from modelrecipe.frozen import frozen
+from modelrecipe.new_file import RUN, THREADS
 
 if TYPE_CHECKING:
     import io
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 20
 """Bytes that are read at once: all that is made of them should fit the processor's cache together."""
-RUN = 16 << 20
-"""Bytes after which another thread may take over."""
-THREADS = 12
-"""Most of them wait for the disk, which is fastest when it has several writes to choose from."""
 
 
 class Placed(Protocol):

@@ -11,10 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from modelrecipe import cli, formats
-from modelrecipe.engine import memory
 from modelrecipe.engine.memory import estimated_memory
 from modelrecipe.errors import MemoryLimitError
-from modelrecipe.formats import runs
+from modelrecipe.new_file import RUN
 from modelrecipe.outcome import Output
 from modelrecipe.weights import Elementwise, Weights
 from tests.running import contents, refuse, refuse_plan, told, write_recipe
@@ -135,12 +134,11 @@ def test_what_is_no_amount_is_refused(folder: Path, text: str):
 
 
 def test_an_estimate_knows_how_numbers_are_written(folder: Path):
-    assert (memory.RUN, memory.THREADS) == (runs.RUN, runs.THREADS)
     checkpoint = formats.read_checkpoint(folder / "m.keras")
     (tensor,) = checkpoint.weights["a"]
     said = [
         estimated_memory(STREAMED, replace(checkpoint, weights=Weights({"a": (replace(tensor, shape=(size,)),)})))
-        for size in (1, memory.RUN // 4, memory.RUN // 2, 10**9, 10**10)
+        for size in (1, RUN // 4, RUN // 2, 10**9, 10**10)
     ]
     assert said[0] == said[1] < said[2] < said[3] == said[4]
 
